@@ -1,0 +1,1 @@
+"""The front doors: the command line, the terminal screens and the pytest plugin."""

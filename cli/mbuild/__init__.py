@@ -1,0 +1,3 @@
+"""mbuild: a declarative build tool for local language models."""
+
+__version__ = "0.1.0"

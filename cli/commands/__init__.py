@@ -1,0 +1,1 @@
+"""The commands, one module each; :mod:`mbuild.cli.app` imports the one that is called."""

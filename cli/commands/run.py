@@ -1,0 +1,198 @@
+"""``mbuild run``."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from mbuild.cli.options import ModelName, debug_option, store, store_option
+from mbuild.store.name import Name
+
+if TYPE_CHECKING:
+    from mbuild.runtime.answer import Session
+    from mbuild.store.store import Store
+
+_THINK = ("true", "false", "high", "medium", "low", "max")
+
+
+class _Run(click.Command):
+    """``--think`` takes its value behind an equals sign only: ``--think high`` asks "high"."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        options = ["--think=true" if arg == "--think" else arg for arg in args[:end]]
+        return super().parse_args(ctx, options + args[end:])
+
+
+def _check_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    from mbuild.cli.goduration import BadDuration, parse
+
+    if value is not None:
+        try:
+            parse(value)
+        except BadDuration as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+
+
+def _refuse_think(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    if value not in _THINK:
+        message = f'invalid value for --think: "{value}" (must be {_one_of(_THINK)})'
+        raise click.UsageError(message, ctx)
+    raise click.UsageError("--think is not there yet: models think as they please", ctx)
+
+
+def _refuse_format(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.UsageError("--format is not there yet: answers are plain text", ctx)
+
+
+def _one_of(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])}, or {words[-1]}"
+
+
+@click.command("run", cls=_Run, short_help="Chat with a model, or ask it one thing")
+@click.argument("model", type=ModelName())
+@click.argument("prompt", nargs=-1)
+@click.option("--verbose", is_flag=True, help="Tell how long each answer took.")
+@click.option("--nowordwrap", is_flag=True, help="Let the terminal break lines.")
+@click.option(
+    "--keepalive",
+    metavar="TIME",
+    callback=_check_duration,
+    expose_value=False,
+    help="As in 5m; has no effect without a server.",
+)
+@click.option(
+    "--format", callback=_refuse_format, expose_value=False, metavar="FORMAT", help="Not there yet."
+)
+@click.option(
+    "--think", callback=_refuse_think, expose_value=False, metavar="LEVEL", help="Not there yet."
+)
+@store_option
+@debug_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    model: str,
+    prompt: tuple[str, ...],
+    *,
+    verbose: bool,
+    nowordwrap: bool,
+) -> None:
+    """Chat with MODEL, or give it one PROMPT and leave.
+
+    What is piped in comes before the PROMPT. An empty PROMPT only loads the model.
+
+    \b
+    Examples:
+      mbuild run kid
+      mbuild run kid "why is the sky blue?"
+      mbuild run kid "sum this up:" < letter.txt
+    """
+    models = store(ctx)
+    name = models.resolve(Name.parse(model))
+    with _ends_when_told(), _opener(models) as opened:
+        session = opened(name)  # Whatever is wrong with it is said before anything is read.
+        words = [*_piped(), *prompt]
+        if words or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            _ask(session, " ".join(words), verbose=verbose, wrap=not nowordwrap)
+        else:
+            _chat(name, session, models, opened, verbose=verbose, wrap=not nowordwrap)
+
+
+def _piped() -> list[str]:
+    """All of stdin, if it is no terminal and not empty."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return []
+    text = sys.stdin.buffer.read().decode("utf-8", "replace")
+    return [text] if text else []
+
+
+@contextmanager
+def _ends_when_told() -> Iterator[None]:
+    """Have SIGTERM and the end of the terminal leave by the door, so that no child stays."""
+
+    def leave(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, leave) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _opener(models: "Store") -> Iterator[Callable[[Name], "Session"]]:
+    """What opens models of the store, without loading them yet."""
+    # Imported here: a command that was typed wrongly needs none of it.
+    from mbuild.runtime.answer import Session
+    from mbuild.runtime.jinja import Templates
+    from mbuild.runtime.llama import Llama
+    from mbuild.runtime.model import open_model
+
+    templates = Templates()
+
+    def opened(name: Name) -> Session:
+        model = open_model(name.short, models.load(name), models.blobs)
+        return Session(model, start=Llama, templates=templates)
+
+    try:
+        yield opened
+    finally:
+        templates.close()
+
+
+def _ask(session: "Session", text: str, *, verbose: bool, wrap: bool) -> None:
+    from mbuild.cli.answering import write_answer, write_timings
+
+    with session:
+        if not text:
+            session.warm()
+            return
+        said = write_answer(session.ask(text), cancel=session.cancel, wrap=wrap)
+    if verbose:
+        write_timings(said)
+
+
+def _chat(
+    name: Name,
+    session: "Session",
+    models: "Store",
+    opened: Callable[[Name], "Session"],
+    *,
+    verbose: bool,
+    wrap: bool,
+) -> None:
+    from importlib.util import find_spec
+
+    from mbuild.runtime.engine import EngineMissing
+
+    if find_spec("prompt_toolkit") is None:
+        raise EngineMissing("prompt-toolkit")
+    # Imported here: prompt-toolkit takes a tenth of a second, and a single answer needs none.
+    from mbuild.cli.chat import Chat, Display
+    from mbuild.cli.history import History
+    from mbuild.cli.line_editor import LineEditor
+
+    keeps = not os.environ.get("MBUILD_NOHISTORY")
+    history = History(os.path.expanduser("~/.mbuild/history"), keeps=keeps)
+    editor = LineEditor(history, lambda: (each.short for each in models.names()))
+    Chat(
+        name,
+        session,
+        models,
+        opened,
+        editor=editor,
+        history=history,
+        display=Display(wrap=wrap, verbose=verbose),
+    ).run()

@@ -1,0 +1,97 @@
+"""What a person is told when the world was not as it should be.
+
+The one table from exceptions to sentences: what is wrong with what, and what would mend it.
+"""
+
+import errno
+from dataclasses import dataclass
+
+from mbuild.compiler.decompile import Unsayable
+from mbuild.compiler.gguf import BadGguf
+from mbuild.store.blobs import MissingBlob
+from mbuild.store.name import BadName
+from mbuild.store.remote.package_index import BadWheel, NotInIndex, PipMissing
+from mbuild.store.store import DamagedModel, MissingModel
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One sentence, and what may help."""
+
+    message: str
+    hints: tuple[str, ...] = ()
+
+
+def explain(error: Exception) -> Failure:
+    """What to say of *error*; one that is not known here is told by its own text."""
+    match error:
+        case OSError():
+            return _system(error)
+        case BadName():
+            return Failure(
+                f"{error.text!r} is no model's name",
+                ("a name is [HOST/][NAMESPACE/]MODEL[:TAG], of letters, digits and _ . -",),
+            )
+        case MissingModel():
+            return Failure(
+                f"no model {error.name.short} in the store",
+                ("mbuild list shows the models that are there",),
+            )
+        case MissingBlob():
+            return Failure(
+                f"{error}: a part of the model is gone from the store",
+                ("build or import the model again",),
+            )
+        case DamagedModel():
+            return Failure(str(error), ("mbuild rm removes it, mbuild create builds it again",))
+        case PipMissing():
+            return Failure(str(error), ("python -m ensurepip, or install the package pip",))
+        case NotInIndex():
+            return Failure(str(error), ("pip config list shows which index is asked, and how",))
+        case BadGguf() | BadWheel() | Unsayable():
+            return Failure(str(error))
+    return _runtime(error) or Failure(str(error) or type(error).__name__, _bug(error))
+
+
+def _runtime(error: Exception) -> Failure | None:
+    from mbuild.runtime.engine import CannotLoad, EngineDied, EngineMissing
+
+    match error:
+        case EngineMissing():
+            return Failure(f"{error.package} is not installed", _install())
+        case CannotLoad() | EngineDied():
+            return Failure(str(error))
+    return None
+
+
+def _install() -> tuple[str, ...]:
+    import sys
+
+    how = ["pip install 'mbuild-modelfile[run]'"]
+    if sys.platform == "darwin":
+        how.append("on a Mac that compiles llama.cpp with Metal; xcode-select --install first")
+    else:
+        how.append("it compiles llama.cpp, which takes a C++ compiler and a quarter of an hour")
+    how.append("README, 'Without compiling', tells of prebuilt wheels")
+    return tuple(how)
+
+
+def _system(error: OSError) -> Failure:
+    what = (error.strerror or str(error)).lower()
+    where = f"{error.filename}: " if error.filename is not None else ""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            hints: tuple[str, ...] = (
+                "nothing was changed; free some space, or choose another store by --models-dir",
+            )
+        case errno.EACCES | errno.EROFS | errno.EPERM:
+            hints = ("nothing was changed; another store can be chosen by --models-dir",)
+        case _:
+            hints = ()
+    return Failure(where + what, hints)
+
+
+def _bug(error: Exception) -> tuple[str, ...]:
+    if type(error).__module__.startswith("mbuild."):
+        return ()
+    return (f"this may be a mistake of mbuild's ({type(error).__name__}); --debug shows where",)

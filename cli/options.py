@@ -1,0 +1,61 @@
+"""What several commands take: the store, and the name of a model in it."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from mbuild.store.store import Store
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_KEY = "mbuild.models_dir"
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta[_KEY] = value
+
+
+def store_option(command: _Command) -> _Command:
+    """``--models-dir``, before or after the name of a command."""
+    return click.option(
+        "--models-dir",
+        metavar="DIR",
+        callback=_remember,
+        expose_value=False,
+        is_eager=True,
+        help="The store [default: MBUILD_MODELS, else ~/.mbuild/models].",
+    )(command)
+
+
+def debug_option(command: _Command) -> _Command:
+    """``--debug``, which :mod:`mbuild.cli.app` looks for itself."""
+    return click.option("--debug", is_flag=True, expose_value=False, hidden=True)(command)
+
+
+def store(ctx: click.Context) -> "Store":
+    """The store that the command line, the environment or the home folder names."""
+    # Imported here, as below: --help needs no store.
+    from mbuild.store.store import Store
+
+    given = ctx.meta.get(_KEY) or os.environ.get("MBUILD_MODELS", "").strip().strip("\"'")
+    return Store(os.path.abspath(os.path.expanduser(given or "~/.mbuild/models")))
+
+
+class ModelName(click.ParamType[str]):
+    """The name of a model, completed by a shell from the store."""
+
+    name = "model"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        names = sorted(name.short for name in store(ctx).names())
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -14,7 +14,6 @@ from io import BufferedReader
 from typing import TYPE_CHECKING
 
 from mbuild.store.digest import Digest
-from mbuild.store.durable import finish, naming, sync_folder, temporary, write_all
 
 if TYPE_CHECKING:
     from mbuild.store.intake import Progress, Readable
@@ -100,6 +99,9 @@ class Blobs:
         digest = Digest.of(data)
         if self._reuse(digest, len(data)):
             return Stored(digest, len(data), created=False)
+        # Imported here, as below: most commands only read.
+        from mbuild.store.durable import naming, temporary, write_all
+
         with temporary(self.folder) as (descriptor, beside):
             with naming(self.path(digest)):
                 write_all(descriptor, data)
@@ -117,6 +119,7 @@ class Blobs:
 
         """
         # Imported here: a build whose weights are in the store takes none.
+        from mbuild.store.durable import naming, temporary
         from mbuild.store.intake import copy_file, opened
 
         path = os.fspath(path)
@@ -142,6 +145,7 @@ class Blobs:
 
         """
         # Imported here, as above.
+        from mbuild.store.durable import naming, temporary
         from mbuild.store.intake import copy_stream
 
         with temporary(self.folder) as (descriptor, beside):
@@ -160,6 +164,8 @@ class Blobs:
             os.utime(self.path(digest))
         except FileNotFoundError:
             raise MissingBlob(digest) from None
+        except PermissionError:
+            return  # In a store that we share, the blob is another user's to touch.
 
     def remove(self, digest: Digest) -> None:
         """Remove the blob. Whether someone needs it is for the caller to know.
@@ -189,10 +195,13 @@ class Blobs:
         if expected is not None and digest != expected:
             raise WrongDigest(expected, digest)
         if self._reuse(digest, size):
+            os.unlink(beside)
             return Stored(digest, size, created=False)
         return self._keep(descriptor, beside, digest, size)
 
     def _keep(self, descriptor: int, beside: str, digest: Digest, size: int) -> Stored:
+        from mbuild.store.durable import finish, naming, sync_folder
+
         with naming(self.path(digest)):
             finish(descriptor)
         os.replace(beside, self.path(digest))

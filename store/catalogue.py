@@ -7,12 +7,14 @@ even a file, and the other models are there all the same.
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mbuild.store import tree
-from mbuild.store.digest import Digest
-from mbuild.store.manifest import BadManifest, Manifest, parse
 from mbuild.store.name import Name, same_ignoring_case
+
+if TYPE_CHECKING:
+    from mbuild.store.entry import Entry
+    from mbuild.store.manifest import Manifest
 
 # Bytes. A manifest of ten thousand layers has three million.
 _LARGEST = 64 << 20
@@ -37,37 +39,6 @@ class DamagedModel(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model as a list shows it."""
-
-    name: Name
-    id: Digest
-    manifest: Manifest
-    modified_ns: int  # since the epoch: when the manifest was written
-    damaged: None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of all that it is made of, as its manifest has them."""
-        return self.manifest.size
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """A model whose manifest cannot be read, as a list shows it."""
-
-    name: Name
-    modified_ns: int  # since the epoch
-    damaged: str  # why
-    id: None = None
-    manifest: None = None
-    size: None = None
-
-
-Entry = Model | Damaged
-
-
 class Catalogue:
     """The manifests in *folder*, which need not exist."""
 
@@ -82,7 +53,7 @@ class Catalogue:
         """The names of all models, in no order. Opens no manifest."""
         return (name for name, found in tree.walk(self.folder) if not tree.is_folder(found))
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> "list[Entry]":
         """All models, the newest (by whole seconds) first, those of one second by name."""
         found = (self._entry(name, each.path) for name, each in tree.walk(self.folder))
         entries = [entry for entry in found if entry is not None]
@@ -97,7 +68,7 @@ class Catalogue:
         """
         if tree.has(self.folder, name):
             return name
-        names = sorted(self.names())
+        names = sorted(self.names(), key=str)
         for other in names:
             if same_ignoring_case(str(other), str(name)):
                 return other
@@ -135,7 +106,7 @@ class Catalogue:
             raise DamagedModel(name, _unreadable(found))
         return data, found.st_mtime_ns
 
-    def load(self, name: Name) -> Manifest:
+    def load(self, name: Name) -> "Manifest":
         """What the model is made of.
 
         Raises:
@@ -143,12 +114,18 @@ class Catalogue:
             DamagedModel: its manifest is none.
 
         """
+        # Imported here: to read a manifest's bytes is all that some commands do.
+        from mbuild.store.manifest import BadManifest, Manifest
+
         try:
             return Manifest.decode(self.read(name))
         except BadManifest as error:
             raise DamagedModel(name, error.reason) from None
 
-    def _entry(self, name: Name, path: str) -> Entry | None:
+    def _entry(self, name: Name, path: str) -> "Entry | None":
+        from mbuild.store.entry import Damaged, Model
+        from mbuild.store.manifest import BadManifest, parse
+
         try:
             data, found = _read(path)
         except FileNotFoundError:

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mbuild.store.blobs import Blobs
+from mbuild.store.config import Config
 from mbuild.store.digest import Digest
 from mbuild.store.gojson import Json
-from mbuild.store.manifest import Config, Layer, Manifest, MediaType
+from mbuild.store.manifest import Layer, Manifest, MediaType
 
 
 class BadLayer(ValueError):

@@ -63,18 +63,20 @@ def naming(path: str) -> Iterator[None]:
 
 @contextmanager
 def temporary(folder: str) -> Iterator[tuple[int, str]]:
-    """A new file in *folder*, open for reading and writing, and gone at the end.
+    """A new file in *folder*, open for reading and writing; to be renamed or removed.
 
-    Whoever renames it in between keeps it. The folder is made if it is missing.
+    It is gone if anything goes wrong. The folder is made if it is missing.
     """
     descriptor, path = _open_new(folder)
     try:
         yield descriptor, path
+    except BaseException:
+        # What went wrong matters more; and after a rename there is nothing here any more.
+        with suppress(OSError):
+            os.unlink(path)
+        raise
     finally:
         os.close(descriptor)
-        # A file that was renamed is no longer there under this name.
-        with suppress(FileNotFoundError):
-            os.unlink(path)
 
 
 def write(path: str, data: bytes, *, at: int | None = None) -> None:

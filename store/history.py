@@ -65,12 +65,10 @@ class History:
             DamagedHistory: one of them cannot be read.
 
         """
-        numbered = self._numbered(name)
-        for number, path in numbered:
-            yield _read(path, number)
-        announced = self._announced(name)
-        if announced is not None:
-            yield announced
+        for number, path in (*self._numbered(name), (0, self._announcement(name))):
+            revision = _read(path, number)
+            if revision is not None:
+                yield revision
 
     def latest(self, name: Name) -> Revision | None:
         """The newest revision of *name*, if it has any; not one that was only announced.
@@ -107,17 +105,17 @@ class History:
             "manifest": manifest.decode("utf-8", "surrogateescape"),
             "sources": {source: str(digest) for source, digest in sources.items()},
         }
-        write(f"{self._folder(name)}/{_ANNOUNCED}", json.dumps(fields).encode())
+        write(self._announcement(name), json.dumps(fields).encode())
 
     def settle(self, name: Name, present: bytes | None) -> None:
         """Number what was announced, if *present* is its manifest; drop it, if it is another."""
+        path = self._announcement(name)
         try:
-            announced = self._announced(name)
+            announced = _read(path, 0)
         except DamagedHistory:
             return  # The next announcement is written over it.
         if announced is None:
             return
-        path = f"{self._folder(name)}/{_ANNOUNCED}"
         if announced.manifest == present:
             os.replace(path, f"{self._folder(name)}/{self._next(name):06}.json")
         else:
@@ -138,11 +136,8 @@ class History:
     def _folder(self, name: Name) -> str:
         return f"{self.folder}/{name.path}"
 
-    def _announced(self, name: Name) -> Revision | None:
-        try:
-            return _read(f"{self._folder(name)}/{_ANNOUNCED}", 0)
-        except FileNotFoundError:
-            return None
+    def _announcement(self, name: Name) -> str:
+        return f"{self._folder(name)}/{_ANNOUNCED}"
 
     def _next(self, name: Name) -> int:
         numbered = self._numbered(name)
@@ -159,12 +154,15 @@ class History:
         )
 
 
-def _read(path: str, number: int) -> Revision:
-    with open(path, "rb") as file:
-        data = file.read()
+def _read(path: str, number: int) -> Revision | None:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return None  # Nothing was announced, or the name was removed while we looked.
     try:
         return _revision(json.loads(data), number)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedHistory(path, f"no revision: {error}") from None
 
 

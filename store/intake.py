@@ -1,9 +1,10 @@
 """Bytes from outside, hashed in the one pass that copies them.
 
-A file is cloned where the file system can share its blocks; else its data is copied block by
-block, one thread reading and hashing while another writes, and its holes stay holes. Memory
-stays flat whatever the size. The source may be a file that someone else is still writing, or
-none at all (a pipe, a device): the first is noticed, the second refused before it is read.
+A file is cloned where the file system can share its blocks; else its data is copied, by the
+kernel where it can, and its holes stay holes. One thread copies and brings to the disk what the
+other hashes a moment later: out of the copy, so that a digest is that of the bytes that are kept.
+Memory stays flat whatever the size. The source may be a file that someone else is still writing,
+or none at all (a pipe, a device): the first is noticed, the second refused before it is read.
 """
 
 import errno
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int | None], None]
 """Called with the bytes done so far and the bytes in all (None where nobody knows)."""
 
-_BLOCK = 1 << 20  # bytes
-_DEPTH = 8  # blocks that may wait to be written
-_FLUSH = 64 << 20  # bytes written before the disk is made to catch up
+_BLOCK = 256 << 10  # bytes that are hashed at once: they stay in the processor's cache
+_RUN = 64 << 20  # bytes that are copied, and brought to the disk, at once
+_AHEAD = 2  # runs that are copied before they are hashed: they are still in memory then
+_DEPTH = 32  # blocks of a stream that may wait to be written
 
 # ioctl(target, FICLONE, source) makes the target share the source's blocks (linux/fs.h).
 _FICLONE = 0x40049409
@@ -100,15 +103,15 @@ def copy_file(source: FileIO, target: int, path: str, progress: Progress | None)
     if not cloned:
         os.ftruncate(target, before.st_size)  # Where nothing will be written is a hole.
     hasher = hashlib.sha256()
-    with _writing_behind(target) as writer:
-        # A clone is read itself: nobody can be changing it.
-        reader = FileIO(target, closefd=False) if cloned else source
-        for block in _blocks(reader, before.st_size, path):
-            hasher.update(block.data)
-            if not (cloned or block.hole):
-                writer.write(block.data, block.offset)
+    with _thread() as thread:
+        runs = _runs(target if cloned else source.fileno(), before.st_size, path)
+        if not cloned:
+            copy = partial(_Target(target).copy, source.fileno(), path)
+            runs = _ahead(thread, copy, runs)
+        for end, data in _blocks(target, runs, path):
+            hasher.update(data)
             if progress is not None:
-                progress(block.offset + len(block.data), before.st_size)
+                progress(end, before.st_size)
     # A byte after the last one, as files in /proc have it, is a change as well.
     source.seek(before.st_size)
     if source.read(1) or not same_file(before, os.fstat(source.fileno())):
@@ -127,15 +130,21 @@ def copy_stream(
     """
     hasher = hashlib.sha256()
     done = 0
-    with _writing_behind(target) as writer:
+    with _thread() as thread:
+        write = _Target(target).write
+        writing: deque[Future[None]] = deque()
         while data := source.read(_BLOCK):
             if size is not None and done + len(data) > size:
                 raise WrongSize(size, done + len(data))
+            writing.append(thread.submit(write, data, done))
             hasher.update(data)
-            writer.write(memoryview(data), done)
             done += len(data)
             if progress is not None:
                 progress(done, size)
+            if len(writing) > _DEPTH:
+                writing.popleft().result()
+        for each in writing:
+            each.result()
     if size is not None and done != size:
         raise WrongSize(size, done)
     return Digest(hasher.hexdigest()), done
@@ -173,42 +182,55 @@ def _clone(source: int, target: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """A piece of a file: where it begins, what is in it, and whether that is all hole."""
+class _Run:
+    """Bytes of a file from *start* up to *end*: all data, or all hole. At most ``_RUN``."""
 
-    offset: int
-    data: memoryview
+    start: int
+    end: int
     hole: bool
 
 
-def _blocks(source: FileIO, size: int, path: str) -> Iterator[_Block]:
-    """All of the first *size* bytes, in order. A block's data holds for ``_DEPTH`` more blocks."""
-    zeros = memoryview(bytes(_BLOCK))
-    buffers = deque(memoryview(bytearray(_BLOCK)) for _ in range(_DEPTH + 1))
-    for start, end, hole in _extents(source.fileno(), size, path):
-        for offset in range(start, end, _BLOCK):
-            length = min(_BLOCK, end - offset)
-            if hole:
-                yield _Block(offset, zeros[:length], hole=True)
-                continue
-            buffers.rotate()
-            data = buffers[0][:length]
-            _fill(source, data, offset, path)
-            yield _Block(offset, data, hole=False)
-
-
-def _extents(source: int, size: int, path: str) -> Iterator[tuple[int, int, bool]]:
-    """Start, end and "is it a hole" of the runs that make up the first *size* bytes."""
+def _runs(source: int, size: int, path: str) -> Iterator[_Run]:
+    """The runs that make up the first *size* bytes, in order."""
     position = 0
     while position < size:
         with naming(path):
             start = min(_next_data(source, position, size), size)
             end = min(_next_hole(source, start, size), size)
-        if position < start:
-            yield position, start, True
-        if start < end:
-            yield start, end, False
+        for each in range(position, start, _RUN):
+            yield _Run(each, min(each + _RUN, start), hole=True)
+        for each in range(start, end, _RUN):
+            yield _Run(each, min(each + _RUN, end), hole=False)
         position = end
+
+
+def _ahead(
+    thread: "ThreadPoolExecutor", job: Callable[[_Run], None], runs: Iterator[_Run]
+) -> Iterator[_Run]:
+    """The same runs, each once its *job* is done; a thread does up to ``_AHEAD`` more."""
+    doing: deque[tuple[_Run, Future[None]]] = deque()
+    for each in runs:
+        doing.append((each, thread.submit(job, each)))
+        if len(doing) > _AHEAD:
+            run, done = doing.popleft()
+            done.result()
+            yield run
+    for run, done in doing:
+        done.result()
+        yield run
+
+
+def _blocks(target: int, runs: Iterator[_Run], path: str) -> Iterator[tuple[int, memoryview]]:
+    """What is in *target*: where each block ends, and its bytes until the next is asked for."""
+    zeros = memoryview(bytes(_BLOCK))
+    buffer = memoryview(bytearray(_BLOCK))
+    with FileIO(target, closefd=False) as file:
+        for run in runs:
+            for start in range(run.start, run.end, _BLOCK):
+                length = min(_BLOCK, run.end - start)
+                if not run.hole:
+                    _fill(file, buffer[:length], start, path)
+                yield start + length, (zeros if run.hole else buffer)[:length]
 
 
 def _next_data(source: int, position: int, size: int) -> int:
@@ -236,58 +258,78 @@ def _next_hole(source: int, position: int, size: int) -> int:
         raise
 
 
-def _fill(source: FileIO, data: memoryview, offset: int, path: str) -> None:
-    with naming(path):
-        source.seek(offset)
-        while data:
-            count = source.readinto(data)
-            if not count:
+def _fill(file: FileIO, data: memoryview, offset: int, path: str) -> None:
+    file.seek(offset)
+    while data:
+        count = file.readinto(data)
+        if not count:
+            raise FileChanged(path)  # Cut, just before it was cloned.
+        data = data[count:]
+
+
+class _Target:
+    """A file that is written from its beginning, and brought to the disk as that goes on."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._waiting = 0  # bytes written since the disk was last made to catch up
+
+    def write(self, data: bytes, offset: int) -> None:
+        """Put *data* at *offset*."""
+        self._put(data, offset)
+        self._wrote(len(data))
+
+    def copy(self, source: int, path: str, run: _Run) -> None:
+        """Put at the same place what is in *source*, which errors call *path*."""
+        if run.hole:
+            return
+        position = self._copy_in_kernel(source, run)
+        while position < run.end:
+            with naming(path):
+                data = os.pread(source, min(_BLOCK, run.end - position), position)
+            if not data:
                 raise FileChanged(path)
-            data = data[count:]
+            self._put(data, position)
+            position += len(data)
+        self._wrote(run.end - run.start)
 
+    def _copy_in_kernel(self, source: int, run: _Run) -> int:
+        """Copy as far as the kernel does it: up to which offset that was."""
+        position = run.start
+        while sys.platform == "linux" and position < run.end:
+            left = run.end - position
+            try:
+                count = os.copy_file_range(source, self._descriptor, left, position, position)
+            except OSError:
+                # Other file systems, an old kernel. What is really wrong shows at once.
+                return position
+            if not count:
+                return position
+            position += count
+        return position
 
-class _Writer:
-    """Writes blocks to a file, in another thread: at most ``_DEPTH`` are still to be written."""
+    def _put(self, data: bytes, offset: int) -> None:
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(self._descriptor, view, offset)
+            view, offset = view[count:], offset + count
 
-    def __init__(self, pool: "ThreadPoolExecutor", target: int) -> None:
-        self._pool = pool
-        self._target = target
-        self._pending: deque[Future[None]] = deque()
-        self._unflushed = 0
-
-    def write(self, data: memoryview, offset: int) -> None:
-        self._submit(_write_at, data, offset)
-        self._unflushed += len(data)
-        if self._unflushed >= _FLUSH:
-            # Else all of the disk's work would come at the end, when nothing is left to hash.
-            self._unflushed = 0
-            self._submit(os.fsync)
-
-    def finish(self) -> None:
-        while self._pending:
-            self._pending.popleft().result()
-
-    def _submit(self, function: Callable[..., None], *arguments: object) -> None:
-        self._pending.append(self._pool.submit(function, self._target, *arguments))
-        if len(self._pending) > _DEPTH:
-            self._pending.popleft().result()
+    def _wrote(self, count: int) -> None:
+        self._waiting += count
+        if self._waiting >= _RUN:
+            # Else the disk would have most of its work when all else is done.
+            self._waiting = 0
+            os.fsync(self._descriptor)
 
 
 @contextmanager
-def _writing_behind(target: int) -> Iterator[_Writer]:
+def _thread() -> Iterator["ThreadPoolExecutor"]:
+    """A thread that does jobs in order. At the end it is idle, and has dropped what was left."""
     # Imported here: only an import of a file needs it.
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        writer = _Writer(pool, target)
         try:
-            yield writer
-            writer.finish()
+            yield pool
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _write_at(target: int, data: memoryview, offset: int) -> None:
-    while data:
-        count = os.pwrite(target, data, offset)
-        data, offset = data[count:], offset + count

@@ -16,9 +16,9 @@ from enum import StrEnum
 
 from mbuild.store import gojson
 from mbuild.store.digest import BadDigest, Digest
+from mbuild.store.fields import BadField, text, whole
 
 _MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
-_MAX_INT64 = 2**63 - 1
 
 
 class MediaType(StrEnum):
@@ -42,14 +42,6 @@ class MediaType(StrEnum):
 
 class BadManifest(ValueError):
     """Bytes that are no manifest; *reason* says what is wrong with them."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class BadConfig(ValueError):
-    """Bytes that are no config; *reason* says what is wrong with them."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -110,7 +102,7 @@ class Manifest:
             "config": empty if self.config is None else self.config.to_json(),
             "layers": [layer.to_json() for layer in self.layers] or None,
         }
-        return _line(fields)
+        return f"{gojson.encode(fields)}\n".encode()
 
     @classmethod
     def decode(cls, data: bytes) -> "Manifest":
@@ -191,185 +183,13 @@ def _layer(value: object, where: str) -> Layer:
     if not isinstance(value, dict):
         raise BadManifest(f"{where} is no object")
     try:
-        digest = Digest.parse(_text(value, "digest"))
+        digest = Digest.parse(text(value, "digest"))
         return Layer(
-            _text(value, "mediaType"),
+            text(value, "mediaType"),
             digest,
-            _whole(value, "size"),
-            _text(value, "from"),
-            _text(value, "name"),
+            whole(value, "size"),
+            text(value, "from"),
+            text(value, "name"),
         )
-    except (BadDigest, _BadField) as error:
+    except (BadDigest, BadField) as error:
         raise BadManifest(f"{where}: {error}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a config says of a draft model; each is omitted when empty."""
-
-    model_format: str = ""
-    architecture: str = ""
-    tensor_prefix: str = ""
-    config: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What a model says of its weights, in the order in which it is written."""
-
-    model_format: str = ""
-    model_family: str = ""  # general.architecture
-    model_families: tuple[str, ...] = ()  # one entry for each model layer
-    model_type: str = ""  # the parameter count in words, such as 8.0B
-    file_type: str = ""  # the quantization, such as Q4_K_M
-    renderer: str = ""
-    parser: str = ""
-    requires: str = ""
-    remote_host: str = ""
-    remote_model: str = ""
-    capabilities: tuple[str, ...] = ()
-    context_length: int = 0  # tokens
-    embedding_length: int = 0
-    base_name: str = ""
-    draft: Draft | None = None
-    architecture: str = "amd64"
-    os: str = "linux"
-
-    def encode(self) -> bytes:
-        """The bytes that the reference writes for this config."""
-        return _line({**self._always(), **self._unless_empty(), **self._platform()})
-
-    def _always(self) -> dict[str, gojson.Json]:
-        return {
-            "model_format": self.model_format,
-            "model_family": self.model_family,
-            "model_families": self.model_families or None,
-            "model_type": self.model_type,
-            "file_type": self.file_type,
-        }
-
-    def _unless_empty(self) -> dict[str, gojson.Json]:
-        fields: dict[str, gojson.Json] = {
-            "renderer": self.renderer,
-            "parser": self.parser,
-            "requires": self.requires,
-            "remote_host": self.remote_host,
-            "remote_model": self.remote_model,
-            "capabilities": self.capabilities,
-            "context_length": self.context_length,
-            "embedding_length": self.embedding_length,
-            "base_name": self.base_name,
-        }
-        if self.draft is not None:
-            fields["draft"] = _draft_fields(self.draft)
-        return {key: value for key, value in fields.items() if value or key == "draft"}
-
-    def _platform(self) -> dict[str, gojson.Json]:
-        return {"architecture": self.architecture, "os": self.os}
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Config":
-        """The config that *data* holds, in whatever order and with whatever else.
-
-        Raises:
-            BadConfig: no JSON object, or a field of the wrong type.
-
-        """
-        try:
-            value = json.loads(data.decode("utf-8", "replace"))
-        except (ValueError, RecursionError) as error:
-            raise BadConfig(f"not JSON: {error}") from None
-        if not isinstance(value, dict):
-            raise BadConfig("not a JSON object")
-        try:
-            return _config(value)
-        except _BadField as error:
-            raise BadConfig(str(error)) from None
-
-
-def _config(value: Mapping[str, object]) -> Config:
-    return Config(
-        model_format=_text(value, "model_format"),
-        model_family=_text(value, "model_family"),
-        model_families=_texts(value, "model_families"),
-        model_type=_text(value, "model_type"),
-        file_type=_text(value, "file_type"),
-        renderer=_text(value, "renderer"),
-        parser=_text(value, "parser"),
-        requires=_text(value, "requires"),
-        remote_host=_text(value, "remote_host"),
-        remote_model=_text(value, "remote_model"),
-        capabilities=_texts(value, "capabilities"),
-        context_length=_whole(value, "context_length"),
-        embedding_length=_whole(value, "embedding_length"),
-        base_name=_text(value, "base_name"),
-        draft=_draft(value.get("draft")),
-        architecture=_text(value, "architecture"),
-        os=_text(value, "os"),
-    )
-
-
-def _draft(value: object) -> Draft | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        raise _BadField("draft is no object")
-    return Draft(
-        _text(value, "model_format"),
-        _text(value, "architecture"),
-        _text(value, "tensor_prefix"),
-        _text(value, "config"),
-    )
-
-
-def _draft_fields(draft: Draft) -> gojson.Json:
-    fields: dict[str, gojson.Json] = {
-        "model_format": draft.model_format,
-        "architecture": draft.architecture,
-        "tensor_prefix": draft.tensor_prefix,
-        "config": draft.config,
-    }
-    return {key: value for key, value in fields.items() if value}
-
-
-class _BadField(ValueError):
-    """A field whose value cannot be what the field is for."""
-
-
-def _text(fields: Mapping[str, object], key: str) -> str:
-    # As in Go, null says no more than a field that is not there.
-    value = fields.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise _BadField(f"{key} is no text")
-    return value if value.isascii() else _without_surrogates(value)
-
-
-def _texts(fields: Mapping[str, object], key: str) -> tuple[str, ...]:
-    value = fields.get(key)
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise _BadField(f"{key} is no list of texts")
-    return tuple(_without_surrogates(each) for each in value)
-
-
-def _whole(fields: Mapping[str, object], key: str) -> int:
-    value = fields.get(key)
-    if value is None:
-        return 0
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _BadField(f"{key} is no whole number")
-    if not 0 <= value <= _MAX_INT64:
-        raise _BadField(f"{key} is out of range")
-    return value
-
-
-def _without_surrogates(text: str) -> str:
-    """*text* as Go reads it: half a surrogate pair in an escape becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _line(fields: gojson.Json) -> bytes:
-    return f"{gojson.encode(fields)}\n".encode()

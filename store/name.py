@@ -30,16 +30,7 @@ class BadName(ValueError):
         self.text = text
 
 
-class BadReference(ValueError):
-    """A text that refers to no model; *reason* is the reference's own sentence."""
-
-    def __init__(self, text: str, reason: str) -> None:
-        super().__init__(f"{reason}: {text!r}")
-        self.text = text
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Parts:
     """The four parts of a name, valid or not; an empty one was not given."""
 
@@ -84,7 +75,7 @@ class Parts:
         return f"{self.model}:{self.tag}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Name(Parts):
     """The full and valid name of a model. It keeps the case that it was given.
 
@@ -117,14 +108,6 @@ class Name(Parts):
         return f"{self.host}/{self.namespace}/{self.model}/{self.tag}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A name as it was asked for, and where the reference would look: "cloud", "local" or ""."""
-
-    base: str
-    place: str = ""
-
-
 def split(text: str) -> Parts:
     """The parts of *text*, as they stand, without defaults and without judging them.
 
@@ -144,22 +127,6 @@ def split(text: str) -> Parts:
     return Parts(after if scheme else before, namespace, model, tag)
 
 
-def refer(text: str) -> Reference:
-    """What *text* refers to, with a trailing ``:cloud``, ``:local`` or ``-cloud`` taken off.
-
-    Raises:
-        BadReference: there is no text, or two such endings.
-
-    """
-    text = text.strip()
-    if not text:
-        raise BadReference(text, "model is required")
-    reference = _without_place(text)
-    if reference.place and _without_place(reference.base).place:
-        raise BadReference(text, "use either :local or :cloud, not both")
-    return reference
-
-
 def same_ignoring_case(one: str, other: str) -> bool:
     """Whether two parts differ in case only."""
     # The lengths, because a full case folding can turn one letter into two.
@@ -169,15 +136,3 @@ def same_ignoring_case(one: str, other: str) -> bool:
 def _cut_last(text: str, separator: str) -> tuple[str, str]:
     before, _, after = text.rpartition(separator)
     return before or _MISSING, after or _MISSING
-
-
-def _without_place(text: str) -> Reference:
-    before, colon, after = text.rpartition(":")
-    tag = after.strip()
-    if not colon:
-        return Reference(text)
-    if tag.lower() in {"cloud", "local"}:
-        return Reference(before, tag.lower())
-    if tag.lower().endswith("-cloud") and "/" not in tag:
-        return Reference(f"{before}:{tag[: -len('-cloud')]}", "cloud")
-    return Reference(text)

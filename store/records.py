@@ -5,7 +5,6 @@ begins with a digest of its key and its bytes, and one that does not fit is no r
 """
 
 from mbuild.store.digest import Digest
-from mbuild.store.durable import write_unsynced
 
 
 class Records:
@@ -26,6 +25,9 @@ class Records:
 
     def record(self, key: Digest, data: bytes) -> None:
         """Remember *data* for *key*, in place of what was there."""
+        # Imported here: recalling is all that a quick command does.
+        from mbuild.store.durable import write_unsynced
+
         write_unsynced(self._path(key), _seal(key, data) + b"\n" + data)
 
     def _path(self, key: Digest) -> str:

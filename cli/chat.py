@@ -21,13 +21,19 @@ from mbuild.cli.slash import Mode, Plain, View
 from mbuild.cli.spinner import Spinner
 from mbuild.cli.terminal import Paper, unread
 from mbuild.cli.views import shown
+from mbuild.compiler.advice import about_parameter
+from mbuild.compiler.decompile import Unsayable
+from mbuild.compiler.parameters import OPTIONS
 from mbuild.runtime.answer import NoSuchRenderer, Session, TemplateNotYet
 from mbuild.runtime.engine import CannotLoad, PromptTooLong
 from mbuild.runtime.jinja import TemplateRefused, TemplateTooBig
 from mbuild.runtime.model import Unanswering
 from mbuild.runtime.options import BadOption
+from mbuild.store.blobs import MissingBlob
+from mbuild.store.config import BadConfig
+from mbuild.store.contents import BadLayer
 from mbuild.store.name import BadName, Name
-from mbuild.store.store import DamagedModel, MissingModel, Store
+from mbuild.store.store import DamagedModel, MissingModel, NewerStore, Store
 
 _LEAVE = "Use Ctrl + d or /bye to exit."
 _NOTHING = {
@@ -36,17 +42,24 @@ _NOTHING = {
     View.SYSTEM: "No system message was specified for this model.\n",
 }
 
-# What is wrong with one question, or with a model that another can be had instead of.
+# What is wrong with one question, with one command, or with a model that is not yet loaded.
 _PASSING = (
+    BadConfig,
+    BadLayer,
     BadOption,
     CannotLoad,
     DamagedModel,
+    MissingBlob,
+    MissingModel,
+    NewerStore,
     NoSuchRenderer,
     PromptTooLong,
     TemplateNotYet,
     TemplateRefused,
     TemplateTooBig,
     Unanswering,
+    Unsaved,
+    Unsayable,
 )
 
 
@@ -162,6 +175,9 @@ class Chat:
             self._conversation.set_option(name, values)
         except ValueError as wrong:
             click.echo(f"Couldn't set parameter: {report.go_string(str(wrong))}")
+            hint = None if name in OPTIONS else about_parameter(name)
+            if hint is not None:
+                click.echo(f"  hint: {hint}", err=True)
         else:
             click.echo(f"Set parameter '{name}' to '{', '.join(values)}'")
 
@@ -229,8 +245,8 @@ class Chat:
             return
         try:
             save(name, self._name, self._conversation, self._store)
-        except Unsaved as error:
-            _complain(error)
+        except OSError as error:
+            _complain(error)  # Such as a full disk: what was said must not be lost with it.
         else:
             click.echo(f"Created new model '{text}'")
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from mbuild.cli.humanize import age, size
-from mbuild.store.store import Entry
+from mbuild.store.entry import Entry
 
 _GAP = "    "
 

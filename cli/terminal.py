@@ -48,14 +48,13 @@ def unread() -> Iterator[None]:
 
     Else it would be shown amid an answer, and Enter would arrive as Ctrl-J.
     """
+    if not sys.stdin.isatty():
+        yield
+        return
     import termios
 
     descriptor = sys.stdin.fileno()
-    try:
-        before = termios.tcgetattr(descriptor)
-    except termios.error:
-        yield
-        return
+    before = termios.tcgetattr(descriptor)
     quiet = termios.tcgetattr(descriptor)
     quiet[0] &= ~termios.ICRNL
     quiet[3] &= ~(termios.ECHO | termios.ICANON)

@@ -1,15 +1,16 @@
 """``mbuild run``."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
 
 import click
 
 from mbuild.cli.options import ModelName, debug_option, store, store_option
+from mbuild.cli.signals import ends_when_told
 from mbuild.store.name import Name
 
 if TYPE_CHECKING:
@@ -96,9 +97,11 @@ def command(
       mbuild run kid "why is the sky blue?"
       mbuild run kid "sum this up:" < letter.txt
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # An answer may hold any character.
     models = store(ctx)
     name = models.resolve(Name.parse(model))
-    with _ends_when_told(), _opener(models) as opened:
+    with ends_when_told(), _opener(models) as opened:
         session = opened(name)  # Whatever is wrong with it is said before anything is read.
         words = [*_piped(), *prompt]
         if words or not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -113,22 +116,6 @@ def _piped() -> list[str]:
         return []
     text = sys.stdin.buffer.read().decode("utf-8", "replace")
     return [text] if text else []
-
-
-@contextmanager
-def _ends_when_told() -> Iterator[None]:
-    """Have SIGTERM and the end of the terminal leave by the door, so that no child stays."""
-
-    def leave(number: int, _: object) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, leave) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,0 +1,321 @@
+"""llama.cpp, called directly: the only module that imports its bindings.
+
+Runs in a child process (:mod:`mbuild.runtime.llama_child`), since native code can end the
+process that it runs in. Nothing here checks numbers: whoever makes a request does
+(:mod:`mbuild.runtime.options`), except for token ids, which come from a caller as they are.
+
+Sources: llama.h as quoted in the bindings' ``llama_cpp.py``.
+"""
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from mbuild.runtime.engine import Load, LoadOptions, Sampling, Vocabulary
+
+_ERROR = 4  # GGML_LOG_LEVEL_ERROR
+_WARNING = 3
+_CONTINUED = 5  # The text goes on where the last one ended.
+_MOST_ERRORS = 20  # that are kept; only the first is ever told
+_ALL_LAYERS = 0x7FFF  # More than any model has.
+_RANDOM = 0xFFFF_FFFF  # LLAMA_DEFAULT_SEED, which draws a seed of its own.
+
+
+def _bindings() -> ModuleType:
+    """The module of the low-level functions, without the package around it.
+
+    The package's own ``__init__`` imports its high-level classes, and numpy with them: two to
+    four tenths of a second before the first word, for nothing that is used here.
+    """
+    spec = find_spec("llama_cpp")
+    assert spec is not None
+    package = ModuleType("llama_cpp")
+    package.__spec__ = spec
+    package.__path__ = list(spec.submodule_search_locations or ())
+    sys.modules["llama_cpp"] = package
+    import llama_cpp.llama_cpp as bindings
+
+    return bindings
+
+
+llama: Any = _bindings()
+
+
+class Refused(Exception):
+    """llama.cpp did not take what it was given; the text says why in its own words."""
+
+
+class Log:
+    """What llama.cpp says while it works; its errors are kept until they are asked for."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._errors: list[str] = []
+        self._level = 0
+        # Kept for as long as the process lives: llama.cpp calls it whenever it likes.
+        self._callback = llama.llama_log_callback(self._hear)
+        llama.llama_log_set(self._callback, None)
+
+    def cause(self) -> str:
+        """The first error since the last call: those after it only say that there was one."""
+        errors, self._errors = self._errors, []
+        return _without_functions(errors[0]) if errors else "it gives no reason"
+
+    def _hear(self, level: int, text: bytes, _: object) -> None:
+        self._level = self._level if level == _CONTINUED else level
+        line = text.decode("utf-8", "replace").strip()
+        if self._level == _ERROR and line and len(self._errors) < _MOST_ERRORS:
+            self._errors.append(line)
+        if self._level in (_WARNING, _ERROR) and line:
+            self._tell(line)
+
+
+def _without_functions(line: str) -> str:
+    """What happened, without the names of the functions that it went through."""
+    line = line.rpartition("error loading model: ")[2]
+    function, _, rest = line.partition(": ")
+    return rest if rest and function.replace("_", "").isalnum() else line
+
+
+def supports_gpu() -> bool:
+    """Whether this build can put layers on a GPU."""
+    return bool(llama.llama_supports_gpu_offload())
+
+
+class Weights:
+    """A loaded model, and its vocabulary."""
+
+    def __init__(self, load: Load, *, gpu_layers: int, log: Log) -> None:
+        params = _model_params(load.options, gpu_layers)
+        path = load.weights.encode("utf-8", "surrogateescape")
+        self._model = llama.llama_model_load_from_file(path, params)
+        if not self._model:
+            raise Refused(log.cause())
+        self._vocab = llama.llama_model_get_vocab(self._model)
+        self._spoken: dict[int, bytes] = {}
+        self.size: int = llama.llama_vocab_n_tokens(self._vocab)
+        self.bos: int = llama.llama_vocab_bos(self._vocab)
+        self.adds_bos: bool = llama.llama_vocab_get_add_bos(self._vocab) and self.bos >= 0
+        self.trained_ctx: int = max(0, llama.llama_model_n_ctx_train(self._model))
+
+    @property
+    def pointer(self) -> Any:
+        return self._model
+
+    @property
+    def generates(self) -> bool:
+        """Whether it continues a text by itself: it decodes, and no encoder must come first."""
+        encodes = llama.llama_model_has_encoder(self._model)
+        return bool(llama.llama_model_has_decoder(self._model)) and not encodes
+
+    def vocabulary(self) -> Vocabulary:
+        eos = llama.llama_vocab_eos(self._vocab)
+        return Vocabulary(self.size, self._text(self.bos), self._text(eos), self.adds_bos)
+
+    def tokenize(self, text: str) -> list[int]:
+        """The tokens of *text*, special ones included, with one BOS if the vocabulary wants it."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        tokens = (llama.llama_token * room)()
+        count = llama.llama_tokenize(self._vocab, data, len(data), tokens, room, False, True)
+        if count < 0:
+            tokens = (llama.llama_token * -count)()
+            count = llama.llama_tokenize(self._vocab, data, len(data), tokens, -count, False, True)
+        found = list(tokens[:count])
+        return [self.bos, *found] if self.adds_bos and found[:1] != [self.bos] else found
+
+    def piece(self, token: int, *, special: bool) -> bytes:
+        """The bytes of *token*; nothing for a special one, unless *special*."""
+        if not 0 <= token < self.size:
+            raise ValueError(f"no token {token}: there are {self.size}")
+        buffer = ctypes.create_string_buffer(64)
+        count = llama.llama_token_to_piece(self._vocab, token, buffer, 64, 0, special)
+        if count < 0:
+            buffer = ctypes.create_string_buffer(-count)
+            count = llama.llama_token_to_piece(self._vocab, token, buffer, -count, 0, special)
+        return buffer.raw[:count]
+
+    def spoken(self, token: int) -> bytes:
+        """The bytes that *token* adds to an answer."""
+        found = self._spoken.get(token)
+        if found is None:
+            found = self._spoken[token] = self.piece(token, special=False)
+        return found
+
+    def ends(self, token: int) -> bool:
+        """Whether *token* ends an answer."""
+        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    def _text(self, token: int) -> str:
+        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+
+class Context:
+    """The memory of a model: what it has read, in sequences of tokens; one for now."""
+
+    def __init__(
+        self, weights: Weights, load: Load, *, num_ctx: int, threads: int, log: Log
+    ) -> None:
+        self._batch_size = min(load.options.num_batch, num_ctx)
+        params = _context_params(num_ctx, self._batch_size, threads)
+        self._context = llama.llama_init_from_model(weights.pointer, params)
+        if not self._context:
+            raise Refused(log.cause())
+        self._memory = llama.llama_get_memory(self._context)
+        if not self._memory:
+            raise Refused("the model has no memory to continue a text with")
+        self._adapters = [_adapter(weights, path, log) for path in load.adapters]
+        self._apply_adapters()
+        self._batch = llama.llama_batch_init(self._batch_size, 0, 1)
+        self._abort = ctypes.create_string_buffer(2)
+        self._listen()
+
+    @property
+    def pointer(self) -> Any:
+        return self._context
+
+    @property
+    def batch_size(self) -> int:
+        return self._batch_size
+
+    @property
+    def can_shift(self) -> bool:
+        return bool(llama.llama_memory_can_shift(self._memory))
+
+    def interrupt(self, *, on: bool) -> None:
+        """End the step under way, and each further one, until it is off; from any thread."""
+        self._abort[0] = b"\1" if on else b"\0"
+
+    def evaluate(self, tokens: Sequence[int], position: int) -> bool:
+        """Read *tokens* (at most `batch_size`) from *position* on; whether it was not interrupted.
+
+        After an interruption the memory may hold a part of them.
+        """
+        batch = self._batch
+        batch.n_tokens = len(tokens)
+        for index, token in enumerate(tokens):
+            batch.token[index] = token
+            batch.pos[index] = position + index
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = 0
+            batch.logits[index] = 0
+        batch.logits[len(tokens) - 1] = 1
+        result = llama.llama_decode(self._context, batch)
+        if result not in (0, 2):
+            raise RuntimeError(f"llama_decode returned {result}")
+        return bool(result == 0)
+
+    def keep(self, count: int) -> bool:
+        """Forget all but the first *count* tokens; whether that was possible.
+
+        Memories that hold a state instead of tokens can only forget everything, and do.
+        """
+        if llama.llama_memory_seq_rm(self._memory, 0, count, -1):
+            return True
+        llama.llama_memory_clear(self._memory, True)
+        return False
+
+    def discard(self, start: int, count: int) -> None:
+        """Forget *count* tokens from *start* on, and move the later ones down."""
+        llama.llama_memory_seq_rm(self._memory, 0, start, start + count)
+        llama.llama_memory_seq_add(self._memory, 0, start + count, -1, -count)
+
+    def _apply_adapters(self) -> None:
+        count = len(self._adapters)
+        if not count:
+            return
+        adapters = (llama.llama_adapter_lora_p_ctypes * count)(*self._adapters)
+        scales = (ctypes.c_float * count)(*[1.0] * count)
+        if llama.llama_set_adapters_lora(self._context, adapters, count, scales):
+            raise Refused("the adapter does not fit the model")
+
+    def _listen(self) -> None:
+        # llama.cpp asks before each operation whether to stop. A Python function would take the
+        # interpreter's lock hundreds of times a token; strlen of a buffer that is empty until
+        # someone writes into it answers the same question from C.
+        strlen = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p).value
+        self._callback = llama.ggml_abort_callback(strlen)
+        address = ctypes.cast(self._abort, ctypes.c_void_p)
+        llama.llama_set_abort_callback(self._context, self._callback, address)
+
+
+class Sampler:
+    """llama.cpp's chain of samplers, in the reference's order."""
+
+    def __init__(self, sampling: Sampling, *, vocabulary: int, num_ctx: int, seed: int) -> None:
+        self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+        for link in _links(sampling, vocabulary, num_ctx, seed):
+            llama.llama_sampler_chain_add(self._chain, link)
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        """Let *tokens* of the prompt count as said, for the penalties."""
+        for token in tokens:
+            llama.llama_sampler_accept(self._chain, token)
+
+    def draw(self, context: Context) -> int:
+        """The next token, after the last one that was evaluated."""
+        return int(llama.llama_sampler_sample(self._chain, context.pointer, -1))
+
+    def close(self) -> None:
+        llama.llama_sampler_free(self._chain)
+
+
+def _links(sampling: Sampling, vocabulary: int, num_ctx: int, seed: int) -> list[Any]:
+    last = num_ctx if sampling.repeat_last_n < 0 else sampling.repeat_last_n
+    penalties = llama.llama_sampler_init_penalties(
+        vocabulary,
+        last,
+        sampling.repeat_penalty,
+        sampling.frequency_penalty,
+        sampling.presence_penalty,
+    )
+    if sampling.temperature <= 0:
+        return [penalties, llama.llama_sampler_init_greedy()]
+    return [
+        penalties,
+        llama.llama_sampler_init_top_k(sampling.top_k),
+        llama.llama_sampler_init_typical(sampling.typical_p, 1),
+        llama.llama_sampler_init_top_p(sampling.top_p, 1),
+        llama.llama_sampler_init_min_p(sampling.min_p, 1),
+        llama.llama_sampler_init_temp(sampling.temperature),
+        llama.llama_sampler_init_dist(_seed(seed)),
+    ]
+
+
+def _seed(seed: int) -> int:
+    """*seed* as llama.cpp takes it: 32 bits, and not the number that asks for another."""
+    return min(seed & _RANDOM, _RANDOM - 1)
+
+
+def _model_params(options: LoadOptions, gpu_layers: int) -> Any:
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = _ALL_LAYERS if gpu_layers < 0 else gpu_layers
+    if options.main_gpu is not None:
+        params.split_mode = llama.LLAMA_SPLIT_MODE_NONE
+        params.main_gpu = options.main_gpu
+    if options.use_mmap is not None:
+        mapped, read = llama.LLAMA_LOAD_MODE_MMAP, llama.LLAMA_LOAD_MODE_NONE
+        params.load_mode = mapped if options.use_mmap else read
+    return params
+
+
+def _context_params(num_ctx: int, batch_size: int, threads: int) -> Any:
+    params = llama.llama_context_default_params()
+    params.n_ctx = num_ctx
+    params.n_batch = params.n_ubatch = batch_size
+    params.n_seq_max = 1
+    params.n_threads = params.n_threads_batch = threads
+    # A sliding window that forgets would forbid going back to a common prefix.
+    params.swa_full = True
+    return params
+
+
+def _adapter(weights: Weights, path: str, log: Log) -> Any:
+    data = path.encode("utf-8", "surrogateescape")
+    adapter = llama.llama_adapter_lora_init(weights.pointer, data)
+    if not adapter:
+        raise Refused(f"adapter {path}: {log.cause()}")
+    return adapter

@@ -1,0 +1,225 @@
+"""Sessions: a model and its engine. The engine here is a parrot."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gguf_files import tiny_llama
+from shelf import Shelf
+
+from mbuild.runtime.answer import Dropped, Event, NoSuchRenderer, Session, TemplateNotYet
+from mbuild.runtime.engine import EngineDied, Finished, Load, Parrot, Piece, PromptTooLong, Reason
+from mbuild.runtime.jinja import TemplateRefused, Templates
+from mbuild.runtime.message import Message
+from mbuild.runtime.model import Model
+from mbuild.runtime.options import BadOption
+from mbuild.store.config import Config
+from mbuild.store.manifest import MediaType
+
+# Every message on a line; it refuses what begins with an answer, as many models' do.
+LINES = (
+    "{% if messages[0].role == 'assistant' %}{{ raise_exception('begin with a question') }}"
+    "{% endif %}{% for m in messages %}{{ m.role }}:{{ m.content }}\n{% endfor %}"
+)
+HI = Message("user", "hi")
+
+
+@pytest.fixture(scope="module")
+def templates() -> Iterator[Templates]:
+    made = Templates()
+    yield made
+    made.close()
+
+
+class Aviary:
+    """Starts parrots, and knows those that it started."""
+
+    def __init__(self, script: str | None = None) -> None:
+        self.script = script
+        self.parrots: list[Parrot] = []
+
+    def __call__(self, load: Load) -> Parrot:
+        self.parrots.append(Parrot(load, self.script))
+        return self.parrots[-1]
+
+    @property
+    def prompts(self) -> list[str]:
+        return [
+            "".join(map(chr, request.prompt))
+            for parrot in self.parrots
+            for request in parrot.requests
+        ]
+
+
+def model(folder: Path, *more: Any, template: str | None = LINES, **options: Any) -> Model:
+    weights = tiny_llama(folder / "tiny.gguf", chat_template=template)
+    return Shelf(folder / "blobs").model(weights, *more, **options)
+
+
+def text(events: Iterator[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Piece))
+
+
+def test_a_chat_is_rendered_by_the_models_own_template(
+    tmp_path: Path, templates: Templates
+) -> None:
+    kid = model(
+        tmp_path,
+        (MediaType.SYSTEM, "You are a kid."),
+        messages=[{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}],
+    )
+    aviary = Aviary()
+    with Session(kid, start=aviary, templates=templates) as session:
+        said = text(session.chat([HI]))
+        text(session.ask("why?", system="You are a cat."))
+    examples = "user:2+2?\nassistant:4\n"
+    expected = f"system:You are a kid.\n{examples}user:hi\n"
+    assert aviary.prompts == [expected, f"system:You are a cat.\n{examples}user:why?\n"]
+    assert said == expected
+    assert [parrot.closed for parrot in aviary.parrots] == [True]
+
+
+def test_without_a_template_it_is_chatml_with_its_stop(
+    tmp_path: Path, templates: Templates
+) -> None:
+    aviary = Aviary("sure<|im_end|>\n<|im_start|>user")
+    with Session(model(tmp_path, template=None), start=aviary, templates=templates) as session:
+        assert text(session.chat([HI])) == "sure"
+    assert aviary.prompts == ["<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"]
+
+
+def test_options_of_the_request_go_before_those_of_the_model(
+    tmp_path: Path, templates: Templates
+) -> None:
+    kid = model(tmp_path, params={"num_predict": 3, "stop": ["x"], "top_k": 5})
+    aviary = Aviary("one two three four")
+    with Session(kid, start=aviary, templates=templates) as session:
+        assert text(session.chat([HI])) == "one two three"
+        assert text(session.chat([HI], {"num_predict": 4, "stop": ["o t"]})) == "one tw"
+    first, second = aviary.parrots[0].requests
+    assert (first.sampling.top_k, first.stop, second.stop) == (5, ("x",), ("o t",))
+
+
+def test_the_engine_is_kept_until_an_option_needs_another(
+    tmp_path: Path, templates: Templates
+) -> None:
+    aviary = Aviary()
+    with Session(model(tmp_path), start=aviary, templates=templates) as session:
+        session.warm()
+        text(session.chat([HI], {"temperature": 0}))
+        text(session.chat([HI], {"num_ctx": 64}))
+    assert [parrot.closed for parrot in aviary.parrots] == [True, True]
+    assert [parrot.load.options.num_ctx for parrot in aviary.parrots] == [0, 64]
+
+
+def test_a_wrong_option_starts_no_engine(tmp_path: Path, templates: Templates) -> None:
+    aviary = Aviary()
+    session = Session(model(tmp_path, params={"top_k": "x"}), start=aviary, templates=templates)
+    with pytest.raises(BadOption, match="top_k"):
+        session.warm()
+    with pytest.raises(BadOption, match="top_k"):
+        text(session.chat([HI]))
+    assert aviary.parrots == []
+
+
+def test_what_is_dropped_is_said_before_the_answer(tmp_path: Path, templates: Templates) -> None:
+    turns = [HI, Message("assistant", "hello"), Message("user", "bye")]
+    aviary = Aviary()
+    with Session(model(tmp_path), start=aviary, templates=templates) as session:
+        first, *_ = session.chat(turns, {"num_ctx": 30})
+    # Without the question its answer would fit, but the template takes no such conversation.
+    assert first == Dropped(tuple(turns[:2]), 30)
+    assert aviary.prompts == ["user:bye\n"]
+
+
+def test_nothing_is_dropped_if_that_is_not_wanted(tmp_path: Path, templates: Templates) -> None:
+    turns = [HI, Message("user", "bye")]
+    with Session(model(tmp_path), start=Aviary(), templates=templates) as session:
+        with pytest.raises(PromptTooLong, match="the prompt has 17 tokens, and the context holds"):
+            text(session.chat(turns, {"num_ctx": 10}, truncate=False))
+        with pytest.raises(PromptTooLong, match="the prompt has 24 tokens"):
+            text(session.chat([Message("user", "x" * 18)], {"num_ctx": 10}))
+
+
+def test_what_the_template_refuses_is_said_and_nothing_dropped(
+    tmp_path: Path, templates: Templates
+) -> None:
+    turns = [Message("assistant", "hello"), HI]
+    with (
+        Session(model(tmp_path), start=Aviary(), templates=templates) as session,
+        pytest.raises(TemplateRefused, match="begin with a question"),
+    ):
+        text(session.chat(turns))
+
+
+def test_an_answer_can_be_cancelled(tmp_path: Path, templates: Templates) -> None:
+    with Session(model(tmp_path), start=Aviary("a b c"), templates=templates) as session:
+        events = []
+        for event in session.chat([HI]):
+            events.append(event)
+            session.cancel()
+    assert isinstance(events[-1], Finished)
+    assert (events[0], events[-1].reason, len(events)) == (Piece("a"), Reason.CANCELLED, 2)
+
+
+def test_times_of_loading_and_in_all_are_measured_outside(
+    tmp_path: Path, templates: Templates
+) -> None:
+    ticks = count(start=100, step=10)
+    session = Session(
+        model(tmp_path), start=Aviary("a"), templates=templates, clock=lambda: next(ticks)
+    )
+    *_, finished = session.chat([HI])
+    assert isinstance(finished, Finished)
+    assert (finished.stats.load_duration, finished.stats.total_duration) == (10, 20)
+
+
+class Sick(Parrot):
+    """Dies at every question."""
+
+    def generate(self, request: Any) -> Any:
+        raise EngineDied("killed by SIGKILL")
+
+
+def test_after_a_death_the_next_question_gets_another_engine(
+    tmp_path: Path, templates: Templates
+) -> None:
+    started: list[Parrot] = []
+
+    def start(load: Load) -> Parrot:
+        started.append(Parrot(load, "well") if started else Sick(load))
+        return started[-1]
+
+    with Session(model(tmp_path), start=start, templates=templates) as session:
+        with pytest.raises(EngineDied):
+            text(session.chat([HI]))
+        assert text(session.chat([HI])) == "well"
+    assert [parrot.closed for parrot in started] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "error", "message"),
+    [
+        pytest.param(
+            Config(), [(MediaType.TEMPLATE, "{{ .Prompt }}")], TemplateNotYet, "kid has a TEMPLATE"
+        ),
+        pytest.param(
+            Config(renderer="qwen3"), [], NoSuchRenderer, "kid needs the renderer 'qwen3'"
+        ),
+        pytest.param(Config(parser="harmony"), [], NoSuchRenderer, "the parser 'harmony'"),
+    ],
+    ids=["template", "renderer", "parser"],
+)
+def test_what_cannot_be_rendered_is_refused_by_name(
+    tmp_path: Path,
+    templates: Templates,
+    config: Config,
+    more: list[Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    kid = model(tmp_path, *more, config=config)
+    with pytest.raises(error, match=message):
+        Session(kid, start=Aviary(), templates=templates)

@@ -1,0 +1,180 @@
+"""A real model, answering."""
+
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mbuild.compiler import gguf
+from mbuild.runtime.answer import Dropped, Event, Session
+from mbuild.runtime.engine import (
+    Finished,
+    Load,
+    LoadOptions,
+    Piece,
+    PromptTooLong,
+    Reason,
+    Request,
+    Sampling,
+    Stats,
+)
+from mbuild.runtime.jinja import Templates
+from mbuild.runtime.llama import Llama
+from mbuild.runtime.message import Message
+from mbuild.runtime.model import Model
+from mbuild.store.config import Config
+
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.skipif(
+        find_spec("llama_cpp") is None, reason="pip install 'mbuild-modelfile[run]'"
+    ),
+]
+
+FRANCE = "What is the capital of France?"
+KID = "You are a 5-year old kid."
+
+
+@pytest.fixture(scope="module")
+def session(smollm2: Path) -> Iterator[Session]:
+    path = str(smollm2)
+    kid = Model("kid", Config(), path, (), (), None, KID, (), {"num_ctx": 512}, (), gguf.read(path))
+    templates = Templates()
+    with Session(kid, start=Llama, templates=templates) as made:
+        yield made
+    templates.close()
+
+
+def heard(events: Iterator[Event]) -> tuple[str, Finished]:
+    *pieces, finished = events
+    assert isinstance(finished, Finished)
+    return "".join(piece.text for piece in pieces if isinstance(piece, Piece)), finished
+
+
+def ask(session: Session, text: str, **options: Any) -> tuple[str, Finished]:
+    return heard(session.chat([Message("user", text)], {"temperature": 0, **options}))
+
+
+def test_a_plain_question_gets_the_same_sensible_answer_twice(session: Session) -> None:
+    first, finished = ask(session, FRANCE)
+    second, _ = ask(session, FRANCE)
+    assert "Paris" in first
+    assert first == second
+    assert finished.reason is Reason.STOP
+    assert "<|im_end|>" not in first
+
+
+def test_the_prompt_is_what_the_models_own_template_makes_of_it(session: Session) -> None:
+    session.warm()
+    assert session._engine is not None
+    turns = [Message("system", KID), Message("user", "hi")]
+    _, tokens = session._prompt(session._engine, turns, truncate=True)
+    assert b"".join(session._engine.pieces(tokens)).decode() == (
+        f"<|im_start|>system\n{KID}<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+def test_the_same_seed_gives_the_same_answer(session: Session) -> None:
+    creative = {"temperature": 1.2, "num_predict": 24}
+    story = "Tell me a story."
+    first = ask(session, story, seed=1, **creative)[0]
+    # The second time the prompt is in the cache, so that it is read in another way.
+    again = [ask(session, story, seed=1, **creative)[0] for _ in range(2)]
+    other = ask(session, story, seed=2, **creative)[0]
+    assert again[0] == again[1]
+    assert other not in (first, again[0])
+
+
+def test_the_only_choice_is_as_good_as_greedy(session: Session) -> None:
+    greedy = ask(session, FRANCE)[0]
+    assert ask(session, FRANCE, temperature=2.0, top_k=1, seed=5)[0] == greedy
+
+
+def test_a_stop_text_ends_the_answer_before_it(session: Session) -> None:
+    whole = ask(session, FRANCE)[0]
+    cut, finished = ask(session, FRANCE, stop=["Paris"])
+    assert cut == whole[: whole.index("Paris")]
+    assert finished.reason is Reason.STOP
+
+
+def test_an_answer_has_at_most_num_predict_tokens(session: Session) -> None:
+    _, finished = ask(session, "Count to one hundred.", num_predict=5)
+    assert (finished.reason, finished.stats.eval_count) == (Reason.LENGTH, 5)
+
+
+def test_the_second_turn_reads_only_what_is_new(session: Session) -> None:
+    turns = [Message("user", "My name is Anna. Who are you?")]
+    answer, first = heard(session.chat(turns, {"temperature": 0, "num_predict": 40}))
+    turns += [Message("assistant", answer), Message("user", "What is my name?")]
+    _, second = heard(session.chat(turns, {"temperature": 0, "num_predict": 5}))
+    new = second.stats.prompt_eval_count - second.stats.prompt_cached
+    # What is new: the end of the answer's turn and the question.
+    assert second.stats.prompt_cached >= first.stats.prompt_eval_count + first.stats.eval_count - 2
+    assert new < 25
+
+
+def test_an_answer_after_another_is_that_of_a_fresh_engine(session: Session) -> None:
+    ask(session, "Why is the sky blue?", num_predict=20)
+    after = ask(session, FRANCE)[0]
+    session.close()
+    assert ask(session, FRANCE)[0] == after
+
+
+def test_what_does_not_fit_is_dropped_and_said(session: Session) -> None:
+    long = Message("user", "word" + " word" * 399)
+    turns = [long, Message("assistant", "ok"), long, Message("user", FRANCE)]
+    first, *rest = session.chat(turns, {"temperature": 0})
+    assert first == Dropped((long,), 512)
+    assert isinstance(rest[-1], Finished)
+
+
+def test_a_single_message_that_does_not_fit_is_an_error_with_numbers(session: Session) -> None:
+    with pytest.raises(PromptTooLong) as caught:
+        ask(session, "word " * 600)
+    assert caught.value.num_ctx == 512
+    assert caught.value.tokens > 600
+
+
+def test_an_answer_goes_on_when_the_context_is_full(session: Session) -> None:
+    text, finished = ask(
+        session, "Tell me a long story.", num_ctx=64, num_predict=100, repeat_penalty=1.3
+    )
+    assert (finished.reason, finished.stats.eval_count) == (Reason.LENGTH, 100)
+    assert len(text) > 100
+
+
+def test_emojis_come_whole(session: Session) -> None:
+    assert session._engine is not None
+    turn = "<|im_start|>user\nRepeat: 😀🎉é漢<|im_end|>\n<|im_start|>assistant\n😀🎉é漢 😀🎉é漢 😀"
+    tokens = session._engine.tokenize(turn)
+    request = Request(tokens, Sampling(temperature=0), num_predict=30)
+    pieces = [event.text for event in session._engine.generate(request) if isinstance(event, Piece)]
+    assert "\N{REPLACEMENT CHARACTER}" not in "".join(pieces)
+    assert any(ord(letter) > 0x1F000 for letter in "".join(pieces))
+
+
+def test_reading_a_long_prompt_can_be_cancelled_in_the_middle(smollm2: Path) -> None:
+    """One step reads all of the prompt here, and would take ten seconds or more."""
+    engine = Llama(Load(str(smollm2), options=LoadOptions(num_ctx=4096, num_batch=4096)))
+    tokens = engine.tokenize("word " * 4000)[:3000]
+    generation = engine.generate(Request(tokens))
+    threading.Timer(0.3, generation.cancel).start()
+    (finished,) = generation
+    assert isinstance(finished, Finished)
+    assert finished.reason is Reason.CANCELLED
+    assert finished.stats.prompt_eval_duration < 5_000_000_000
+    # Nothing of it is left behind.
+    prompt = engine.tokenize("The capital of France is")
+    piece, _ = engine.generate(Request(prompt, Sampling(temperature=0), num_predict=1))
+    engine.close()
+    assert piece == Piece(" Paris")
+
+
+def test_times_add_up(session: Session) -> None:
+    stats: Stats = ask(session, "Hello!", num_predict=10)[1].stats
+    parts = stats.load_duration + stats.prompt_eval_duration + stats.eval_duration
+    assert 0 < parts <= stats.total_duration

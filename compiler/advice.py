@@ -14,6 +14,15 @@ SEVERAL_LINES = 'a value of several lines stands between """'
 """For text that looks as if it belonged to the line before."""
 
 
+_LONGEST = 40  # Characters.
+
+
+def short(text: str) -> str:
+    """*text* as a message repeats it: its first line, and not too much of that."""
+    line, *more = text.strip().splitlines() or [""]
+    return f"{line[:_LONGEST]}…" if more or len(line) > _LONGEST else line
+
+
 def nearest_instruction(word: str) -> str | None:
     """The instruction, in lower case, that *word* was probably meant to be."""
     # A letter too many or too few, or words of other formats that build files have.

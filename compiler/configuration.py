@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from mbuild.compiler.recipe import ParameterValue, Recipe
 from mbuild.compiler.weights import Weights
-from mbuild.store.manifest import Config, Draft, MediaType
+from mbuild.store.config import Config, Draft
+from mbuild.store.manifest import MediaType
 
 _GEMMA4_STOP = ("<turn|>",)
 

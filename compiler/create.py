@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 from mbuild.compiler import inputs
 from mbuild.compiler.progress import Status, Tell
 from mbuild.store.digest import Digest
-from mbuild.store.manifest import Manifest
 from mbuild.store.name import Name
 from mbuild.store.store import Store
 
@@ -37,32 +36,44 @@ class Order:
     fresh: bool = False  # no record is believed
 
 
-def create(
-    order: Order, store: Store, tell: Tell
-) -> tuple[Manifest | None, "tuple[Diagnostic, ...]"]:
+def create(order: Order, store: Store, tell: Tell) -> tuple[bytes | None, "tuple[Diagnostic, ...]"]:
     """Build *order* and give the result its name; the findings hold an error if there is none.
+
+    The result is the manifest's bytes, as they are in the store now.
 
     Raises:
         as :func:`mbuild.compiler.build.build`, and OSError if the store cannot be written.
     """
+    key = _key(order)
+    known = _unchanged(order, store, key)
+    if known is not None and store.confirm(order.name, known[0]):
+        _retell(known[0], tell)
+        tell(Status("writing manifest"))
+        tell(Status("success"))
+        return known
     with store.building():
-        key = _key(order)
-        known = None if order.fresh else _unchanged(order, store, key)
+        # Looked up again: before the lock was ours, a sweep may have taken the blobs.
+        known = _unchanged(order, store, key)
         if known is not None:
-            manifest, findings = known
-            tell(Status("gathering model components"))
-            for layer in manifest.layers:
-                tell(Status(f"using existing layer {layer.digest}"))
+            data, findings = known
+            _retell(data, tell)
         else:
             built, findings = _build(order, store, tell)
             if built is None:
                 return None, findings
-            manifest = built.manifest
-            _record(key, built, findings, store)
+            data = built.manifest.encode()
+            _record(key, built.inputs, data, findings, store)
         tell(Status("writing manifest"))
-        store.save(order.name, manifest, sources={"Modelfile": order.data})
+        store.save(order.name, data, sources={"Modelfile": order.data})
         tell(Status("success"))
-        return manifest, findings
+        return data, findings
+
+
+def _retell(manifest: bytes, tell: Tell) -> None:
+    """Say what a build would say that finds all layers already there."""
+    tell(Status("gathering model components"))
+    for layer in json.loads(manifest)["layers"] or []:
+        tell(Status(f"using existing layer {layer['digest']}"))
 
 
 def _build(order: Order, store: Store, tell: Tell) -> "tuple[Built | None, tuple[Diagnostic, ...]]":
@@ -92,31 +103,40 @@ def _key(order: Order) -> Digest:
 
 def _unchanged(
     order: Order, store: Store, key: Digest
-) -> "tuple[Manifest, tuple[Diagnostic, ...]] | None":
+) -> "tuple[bytes, tuple[Diagnostic, ...]] | None":
     """What an earlier build made, if its inputs are the same and its blobs still there."""
-    recorded = store.recall(key)
+    recorded = None if order.fresh else store.recall(key)
     if recorded is None:
         return None
     record = json.loads(recorded)
     if not all(inputs.same(tuple(entry), store) for entry in record["inputs"]):
         return None
-    manifest = Manifest.decode(record["manifest"].encode())
-    if not all(layer.digest in store.blobs for layer in manifest.blobs):
+    if not all(Digest.parse(digest) in store.blobs for digest in record["blobs"]):
         return None
-    return manifest, _findings(order, record["findings"])
+    return record["manifest"].encode(), _findings(order, record["findings"])
 
 
-def _record(key: Digest, built: "Built", findings: "Iterable[Diagnostic]", store: Store) -> None:
+def _record(
+    key: Digest,
+    read: "Iterable[inputs.Input]",
+    manifest: bytes,
+    findings: "Iterable[Diagnostic]",
+    store: Store,
+) -> None:
     # A file that changed too short a time ago has no trusted stamp, so nothing is recorded.
-    if not all(inputs.same(entry, store) for entry in built.inputs):
+    entries = list(read)
+    if not all(inputs.same(entry, store) for entry in entries):
         return
+    from mbuild.store.manifest import Manifest
+
     rows = [
         [finding.code.name, finding.message, finding.span.start, finding.span.end, finding.hint]
         for finding in findings
     ]
     record = {
-        "inputs": built.inputs,
-        "manifest": built.manifest.encode().decode(),
+        "inputs": entries,
+        "manifest": manifest.decode(),
+        "blobs": [str(layer.digest) for layer in Manifest.decode(manifest).blobs],
         "findings": rows,
     }
     store.record(key, json.dumps(record).encode())

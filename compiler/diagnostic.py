@@ -189,7 +189,6 @@ def render(diagnostic: Diagnostic, *, width: int = 100, paint: Paint = plain) ->
 
 
 _TAB = 4  # Cells: a tab goes to the next multiple, counted from the first cell shown.
-_BEFORE = 40  # Characters of a cut line that are shown before the span.
 
 
 def _excerpt(span: Span, width: int) -> tuple[str, int, int]:
@@ -197,13 +196,11 @@ def _excerpt(span: Span, width: int) -> tuple[str, int, int]:
     source = span.source
     _, column = source.position(span.start)
     line_start, line_end = span.start - column + 1, source.line_end(span.start)
-    # One more character than cells tells whether the line was cut; each costs time, and a line
-    # may have millions.
-    start = line_start if column <= _BEFORE * 2 else span.start - _BEFORE
+    start = _first_shown(source.text, line_start, span.start, width)
+    # A line may have millions of characters; no more are looked at than may be shown.
     cells = _cells(source.text[start : min(line_end, start + 4 * width)])
-    lead = "…" if start > line_start else ""
-    text, indent, carets = lead, len(lead), 0
-    used = len(lead)
+    text = "…" if start > line_start else ""
+    indent, carets, used = len(text), 0, len(text)
     for offset, (shown, size) in enumerate(cells, start):
         if used + size > width - 1:
             text += "…"
@@ -215,6 +212,20 @@ def _excerpt(span: Span, width: int) -> tuple[str, int, int]:
         text += shown
         used += size
     return text, indent, max(carets, 1)
+
+
+def _first_shown(text: str, line_start: int, start: int, width: int) -> int:
+    """The offset in the line from which on it is shown, so that the span at *start* is seen."""
+    first = max(line_start, start - width)
+    sizes = [size for _, size in _cells(text[first:start])]
+    if first == line_start and sum(sizes) <= width * 4 // 5:
+        return line_start
+    room = width // 2
+    for offset in range(start - 1, first, -1):
+        room -= sizes[offset - first]
+        if room < 0:
+            return offset + 1
+    return first
 
 
 def _cells(text: str) -> list[tuple[str, int]]:

@@ -1,9 +1,9 @@
 """From modelfile.lark to the tables that the parser runs on: ``python -m mbuild.compiler.grammar``.
 
 Lark builds the LALR automaton and decides which terminals each state may read. Only the result
-is needed to parse, and a build must not pay for importing lark (30 ms) and building the tables
-again (15 ms), so they are kept in a module, `mbuild.compiler.modelfile_tables`. A test makes
-them again and compares; another holds the parser equal to lark itself.
+is needed to parse, and a build must not pay for lark at every start (35 to 60 ms), so it is kept
+in a module, `mbuild.compiler.modelfile_tables`. A test makes it again and compares; another holds
+the parser that runs on it equal to lark's own.
 """
 
 from collections.abc import Iterable, Mapping

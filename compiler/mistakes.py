@@ -3,10 +3,10 @@
 import re
 import unicodedata
 
-from mbuild.compiler.advice import OWN_LINE, about_role, about_word, nearest_parameter
+from mbuild.compiler.advice import OWN_LINE, about_role, about_word, nearest_parameter, short
 from mbuild.compiler.automaton import Token
-from mbuild.compiler.characters import is_kept
-from mbuild.compiler.diagnostic import Code, Diagnostic, Source
+from mbuild.compiler.characters import is_kept, kept
+from mbuild.compiler.diagnostic import Code, Diagnostic, Source, Span
 from mbuild.compiler.marks import DROPPED, INSTRUCTION_FOLLOWS, OPENING
 from mbuild.compiler.parameters import OPTIONS
 from mbuild.compiler.syntax import BLANKS, ROLES, WORDS
@@ -14,7 +14,6 @@ from mbuild.compiler.syntax import BLANKS, ROLES, WORDS
 _WORD = re.compile(r"[^ \t\r\n]*")
 _LETTERS = re.compile(r"[A-Za-z]*")
 _NAME = re.compile(r"[A-Za-z0-9_]+")
-_LONGEST = 40  # Characters of the author's that a message repeats.
 
 
 def explain(source: Source, text: str, tokens: tuple[Token, ...]) -> Diagnostic:
@@ -40,26 +39,52 @@ def _unknown(source: Source, token: Token) -> Diagnostic:
     assert letters is not None, "it matches the empty text"
     span = source.span(token.start, word.end())
     known = letters[0].upper()
-    if letters[0].lower() not in WORDS:
-        message = f"unknown instruction {_short(word[0])}"
-        hint = about_word(word[0], follows=_follows_text(source, token.start))
-        return Diagnostic(Code.UNKNOWN_INSTRUCTION, message, span, hint)
+    if known.lower() not in WORDS:
+        return _unknown_word(source, span)
     if letters.end() == word.end():
-        return Diagnostic(Code.MISSING_VALUE, f"{known} has no value", span, _SAME_LINE)
+        return _nothing_follows(known, span)
     after = source.text[letters.end()]
     message = f"{known} is followed by {_name(after)} instead of a space"
     span = source.span(letters.end(), letters.end() + 1)
     return Diagnostic(Code.UNKNOWN_INSTRUCTION, message, span, f"write a space behind {known}")
 
 
+def _unknown_word(source: Source, span: Span) -> Diagnostic:
+    unseen = next((each for each in span.text if not is_kept(each)), None)
+    if unseen:
+        hint: str | None = f"it has {_name(unseen)} in it, which cannot be seen"
+    else:
+        hint = about_word(span.text, follows=_follows_text(source, span.start))
+    message = f"unknown instruction {short(kept(span.text))}"
+    return Diagnostic(Code.UNKNOWN_INSTRUCTION, message, span, hint)
+
+
+def _nothing_follows(word: str, span: Span) -> Diagnostic:
+    match word:
+        case "PARAMETER":
+            hint = "write a name and a value, as in PARAMETER temperature 0.7"
+            return Diagnostic(Code.MISSING_PARAMETER, "PARAMETER has no name", span, hint)
+        case "MESSAGE":
+            hint = "write a role and a text, as in MESSAGE user why is the sky blue?"
+            return Diagnostic(Code.MISSING_ROLE, "MESSAGE has no role", span, hint)
+        case _:
+            return Diagnostic(Code.MISSING_VALUE, f"{word} has no value", span, _SAME_LINE)
+
+
 _SAME_LINE = 'the value begins on the same line; one of several lines stands between """'
 
 
+_TEXTS = ("system", "template", "license", "message")  # Instructions whose value is prose.
+
+
 def _follows_text(source: Source, start: int) -> bool:
-    """Whether the line before is neither empty nor a comment, so that this one may belong to it."""
-    before = source.text[max(0, start - 1000) : start].rstrip(BLANKS)
-    lines = before.removesuffix("\n").removesuffix("\r").splitlines()
-    return bool(lines) and lines[-1].strip() != "" and not lines[-1].lstrip().startswith("#")
+    """Whether the lines directly above begin with a text, so that this one may belong to it."""
+    above = source.text[max(0, start - 1000) : start].rstrip(BLANKS).splitlines()
+    for line in reversed(above):
+        word = line.split(maxsplit=1)[0].lower() if line.strip() else ""
+        if word in WORDS or not word:
+            return word in _TEXTS
+    return False
 
 
 def _parameter(source: Source, head: Token, rest: Token) -> Diagnostic:
@@ -67,9 +92,7 @@ def _parameter(source: Source, head: Token, rest: Token) -> Diagnostic:
     word = _word_at(source, start)
     span = source.span(start, start + len(word))
     if not word:
-        hint = "write a name and a value, as in PARAMETER temperature 0.7"
-        span = source.span(head.start, head.end)
-        return Diagnostic(Code.MISSING_PARAMETER, "PARAMETER has no name", span, hint)
+        return _nothing_follows("PARAMETER", source.span(head.start, head.end))
     if _NAME.fullmatch(word):
         return Diagnostic(Code.MISSING_VALUE, f"parameter {word} has no value", span, _SAME_LINE)
     name = _NAME.match(word)
@@ -80,7 +103,7 @@ def _parameter(source: Source, head: Token, rest: Token) -> Diagnostic:
         return Diagnostic(Code.BAD_PARAMETER_NAME, message, source.span(at, at + 1), hint)
     meant = nearest_parameter(word)
     hint = f"did you mean {meant}?" if meant else "a name has letters, digits and _ only"
-    return Diagnostic(Code.BAD_PARAMETER_NAME, f"no parameter name: {_short(word)}", span, hint)
+    return Diagnostic(Code.BAD_PARAMETER_NAME, f"no parameter name: {short(word)}", span, hint)
 
 
 def _message(source: Source, head: Token, rest: Token) -> Diagnostic:
@@ -88,10 +111,9 @@ def _message(source: Source, head: Token, rest: Token) -> Diagnostic:
     role = _word_at(source, start)
     span = source.span(start, start + len(role))
     if not role:
-        span, hint = source.span(head.start, head.end), "write MESSAGE user, or another role"
-        return Diagnostic(Code.MISSING_ROLE, "MESSAGE has no role", span, hint)
+        return _nothing_follows("MESSAGE", source.span(head.start, head.end))
     if role not in ROLES:
-        message = f"unknown role {_short(role)}"
+        message = f"unknown role {short(role)}"
         return Diagnostic(Code.UNKNOWN_ROLE, message, span, about_role(role))
     if start - rest.start > 1:
         message = "more than one blank between MESSAGE and the role"
@@ -162,7 +184,3 @@ def _name(character: str) -> str:
         return character
     name = unicodedata.name(character, "a control character").lower()
     return f"U+{ord(character):04X} ({name})"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

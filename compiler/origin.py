@@ -8,13 +8,13 @@ import os
 import stat
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, TypeAlias
 
-from mbuild.store.name import BadName, BadReference, Name, refer
-from mbuild.store.remote.package_reference import (
-    SCHEME,
-    BadPackageReference,
-    PackageReference,
-)
+from mbuild.compiler.characters import kept
+from mbuild.store.name import BadName, Name
+
+if TYPE_CHECKING:
+    from mbuild.store.remote.package_reference import PackageReference
 
 _SNIFFED = 512  # bytes
 # Bytes that text does not have (WHATWG MIME Sniffing, "binary data byte").
@@ -46,7 +46,7 @@ class Refusal:
     hint: str | None = None
 
 
-Origin = LocalFile | tuple[LocalFile, ...] | Name | PackageReference
+Origin: TypeAlias = "LocalFile | tuple[LocalFile, ...] | Name | PackageReference"
 
 
 def expand(text: str, folder: str) -> str | Refusal:
@@ -62,14 +62,14 @@ def expand(text: str, folder: str) -> str | Refusal:
     return os.path.normpath(os.path.join(folder, text))
 
 
-def find_source(text: str, folder: str, *, paths_must_exist: bool) -> Origin | Refusal:
+def find_source(text: str, folder: str, *, paths_must_exist: bool) -> "Origin | Refusal":
     """What ``FROM text`` means: a path if there is something, else a model's name.
 
     With *paths_must_exist* a text that can only be a path is never taken for a model's name.
     """
     # The reference drops what cannot be printed; a path keeps it, a name cannot hold it.
-    name = "".join(filter(str.isprintable, text))
-    if name.startswith(SCHEME):
+    name = kept(text)
+    if name.startswith("pypi://"):
         return _package(name)
     found = _find_path(text, folder)
     if found is not None:
@@ -115,7 +115,10 @@ def _home(user: str) -> str | None:
     return entry.pw_dir
 
 
-def _package(text: str) -> PackageReference | Refusal:
+def _package(text: str) -> "PackageReference | Refusal":
+    # Imported here: most Modelfiles name a file or a model.
+    from mbuild.store.remote.package_reference import BadPackageReference, PackageReference
+
     try:
         return PackageReference.parse(text)
     except BadPackageReference as error:
@@ -124,17 +127,25 @@ def _package(text: str) -> PackageReference | Refusal:
 
 def _model(text: str) -> Name | Refusal:
     try:
-        reference = refer(text)
-        if reference.place == "cloud":
-            return Refusal(f"{text} is a cloud model", "name a model whose weights are here")
-        return Name.parse(reference.base)
-    except BadReference as error:
-        return Refusal(error.reason)
+        return Name.parse(text) if text.isidentifier() else _model_at_a_place(text)
     except BadName:
         return Refusal(
             f"{text!r} is neither a file here nor a model's name",
             "a name is [HOST/][NAMESPACE/]MODEL[:TAG]; a path may begin with ./",
         )
+
+
+def _model_at_a_place(text: str) -> Name | Refusal:
+    # Imported here: a plain word has no suffix that says where to look.
+    from mbuild.store.reference import BadReference, refer
+
+    try:
+        reference = refer(text)
+    except BadReference as error:
+        return Refusal(error.reason)
+    if reference.place == "cloud":
+        return Refusal(f"{text} is a cloud model", "name a model whose weights are here")
+    return Name.parse(reference.base)
 
 
 def _no_file(text: str, folder: str) -> Refusal:

@@ -212,7 +212,7 @@ def _side(digits: str, double: float) -> int:
 
     exact: Decimal | Fraction
     if _DECIMAL.fullmatch(digits):
-        exact = abs(Decimal(digits))
+        exact = Decimal(digits).copy_abs()  # Unlike abs(), it rounds nothing.
     else:
         mantissa, _, exponent = digits.lower().lstrip("+-")[2:].partition("p")
         whole, _, fraction = mantissa.partition(".")

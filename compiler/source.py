@@ -38,13 +38,16 @@ def _utf16(data: bytes, encoding: str) -> str:
 
 
 def _looks_like_utf16(data: bytes) -> bool:
-    """Whether NUL stands often in one byte of each two, and never in the other.
+    """Whether NUL stands often in one byte of each two, in the first two too, never in the other.
 
     Instruction words are ASCII, so this holds for a Modelfile in any language.
     """
     sample = data[:256]
-    fewer, more = sorted((sample[::2].count(0), sample[1::2].count(0)))
-    return fewer == 0 and more * 8 >= len(sample) > 1
+    first, second = sample[::2], sample[1::2]
+    if 0 in first and 0 in second:
+        return False
+    nuls = first if 0 in first else second
+    return nuls.startswith(b"\0") and nuls.count(0) * 8 >= len(sample)
 
 
 def _utf16_without_mark(source: Source) -> Diagnostic:

@@ -26,14 +26,19 @@ LEAVES = {"template", "gguf", "parameters", "diagnostic"}
 
 # Values in, values out: no I/O, no clock, no globals.
 PURE = {
-    "store": {"digest", "name", "gojson", "manifest"},
+    "store": {"config", "digest", "entry", "fields", "gojson", "manifest", "name", "reference"},
     "compiler": {
+        "advice",
+        "automaton",
         "characters",
         "check",
         "configuration",
         "decompile",
         "diagnostic",
         "dialect",
+        "marks",
+        "mistakes",
+        "modelfile_tables",
         "parameters",
         "parser",
         "progress",
@@ -42,16 +47,37 @@ PURE = {
         "syntax",
         "template",
     },
-    "runtime": {"batch", "engine", "options", "prompt"},
-    "cli": {"report", "humanize"},
+    "runtime": {"batch", "engine", "message", "options", "prompt", "wire"},
+    "cli": {"conversation", "goduration", "humanize", "report", "slash", "statistics", "wordwrap"},
 }
 
 IMPURE = {
-    "store": {"blobs", "contents", "durable", "history", "intake", "locks", "records", "remote"}
-    | {"stamps", "store", "sweep"},
-    "compiler": {"build", "create", "gguf", "origin", "weights"},
-    "runtime": {"answer", "jinja", "llama", "model", "native"},
-    "cli": {"app", "building", "chat", "commands", "failure", "findings", "mbuild", "options"},
+    "store": {
+        "blobs",
+        "catalogue",
+        "changes",
+        "contents",
+        "durable",
+        "history",
+        "intake",
+        "locks",
+        "records",
+        "remote",
+    }
+    | {"stamps", "store", "sweep", "tree"},
+    "compiler": {"build", "create", "fitness", "gguf", "grammar", "inputs", "origin", "weights"},
+    "runtime": {
+        "answer",
+        "cores",
+        "jinja",
+        "jinja_worker",
+        "llama",
+        "llama_child",
+        "model",
+        "native",
+    },
+    "cli": {"app", "building", "chat", "commands", "failure", "findings", "mbuild", "options"}
+    | {"answering", "history", "line_editor", "saving", "signals", "spinner", "terminal", "views"},
 }
 
 OUTSIDE = {"os", "pathlib", "time", "socket", "subprocess", "sys", "io", "shutil", "tempfile"}

@@ -81,7 +81,7 @@ def index(folder: Path) -> Iterator[Index]:
     served = Index(folder)
 
     class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             served.requests.append(self.path)
 
     handler = partial(Handler, directory=str(folder))

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from gguf_files import As, UINT32, TensorData, tiny_llama, write_gguf
+from gguf_files import UINT32, As, TensorData, tiny_llama, write_gguf
+from wheels import Index, index, make_wheel
+
 from mbuild.compiler.create import Order, create
 from mbuild.compiler.diagnostic import Code, Severity
 from mbuild.compiler.progress import Progress, Status
@@ -16,7 +18,6 @@ from mbuild.store.digest import Digest
 from mbuild.store.manifest import Manifest, MediaType
 from mbuild.store.name import Name
 from mbuild.store.store import Store
-from wheels import Index, index, make_wheel
 
 
 class Workplace:
@@ -46,11 +47,11 @@ class Workplace:
             fresh=fresh,
         )
         self.said = []
-        manifest, findings = create(order, self.store, self._tell)
+        data, findings = create(order, self.store, self._tell)
         self.codes = [finding.code for finding in findings]
         self.messages = [finding.message for finding in findings]
         self.hints = [finding.hint for finding in findings]
-        return manifest
+        return None if data is None else Manifest.decode(data)
 
     def _tell(self, news: Status | Progress) -> None:
         text = news.text if isinstance(news, Status) else news.label

@@ -19,6 +19,7 @@ from gguf_files import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from mbuild.compiler import gguf
 from mbuild.compiler.gguf import BadGguf
 

@@ -1,0 +1,58 @@
+"""docs/modelfile.md says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mbuild.compiler.check import load
+from mbuild.compiler.parameters import DEPRECATED, OPTIONS, Option, Type
+from mbuild.compiler.syntax import WORDS
+
+TEXT = (Path(__file__).parents[2] / "docs" / "modelfile.md").read_text(encoding="utf-8")
+KINDS = {
+    Type.INT: "whole number",
+    Type.FLOAT: "number",
+    Type.BOOL: "flag",
+    Type.TEXTS: "texts",
+}
+
+
+def row(option: Option) -> str:
+    match option.default:
+        case None:
+            default = "the runtime decides"
+        case ():
+            default = "none"
+        case value:
+            default = f"{value:g}"
+    return f"| `{option.name}` | {KINDS[option.type]} | {default} | {option.meaning} |"
+
+
+def test_the_table_of_parameters_is_the_codes() -> None:
+    header = "| name | type | default | meaning |\n|---|---|---|---|\n"
+    assert header + "\n".join(map(row, OPTIONS.values())) + "\n\n" in TEXT
+
+
+def test_all_deprecated_parameters_are_listed() -> None:
+    assert ", ".join(f"`{name}`" for name in DEPRECATED) in TEXT.replace("\n", " ")
+
+
+def test_all_instructions_are_listed() -> None:
+    listed = re.findall(r"^\| `([A-Z]+)`", TEXT, re.MULTILINE)
+    assert sorted(listed) == sorted(word.upper() for word in WORDS)
+
+
+EXAMPLES = re.findall(r"^\| `(SYSTEM [^|]*)` \| (.*) \|$", TEXT, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("written", "value"), EXAMPLES)
+def test_quotes_close_where_the_table_says(written: str, value: str) -> None:
+    recipe, _ = load("Modelfile", f"FROM x\n{written}\n".encode())
+    assert recipe is not None
+    text = recipe.system.text if recipe.system else None
+    assert text == (None if value == "nothing" else value.strip("`"))
+
+
+def test_there_are_examples_of_quotes() -> None:
+    assert len(EXAMPLES) == 5

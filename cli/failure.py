@@ -11,7 +11,7 @@ from mbuild.compiler.gguf import BadGguf
 from mbuild.store.blobs import MissingBlob
 from mbuild.store.name import BadName
 from mbuild.store.remote.package_index import BadWheel, NotInIndex, PipMissing
-from mbuild.store.store import DamagedModel, MissingModel
+from mbuild.store.store import DamagedModel, MissingModel, NewerStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ def explain(error: Exception) -> Failure:
             )
         case DamagedModel():
             return Failure(str(error), ("mbuild rm removes it, mbuild create builds it again",))
+        case NewerStore():
+            return Failure(str(error), ("update mbuild, or choose another store by --models-dir",))
         case PipMissing():
             return Failure(str(error), ("python -m ensurepip, or install the package pip",))
         case NotInIndex():
@@ -54,20 +56,34 @@ def explain(error: Exception) -> Failure:
 
 
 def _runtime(error: Exception) -> Failure | None:
-    from mbuild.runtime.engine import CannotLoad, EngineDied, EngineMissing
+    from mbuild.cli.saving import Unsaved
+    from mbuild.runtime.engine import CannotLoad, EngineDied, EngineMissing, PromptTooLong
+    from mbuild.runtime.jinja import TemplateRefused, TemplateTooBig, WorkerDied
+    from mbuild.runtime.model import Unanswering
+    from mbuild.runtime.options import BadOption
 
     match error:
         case EngineMissing():
-            return Failure(f"{error.package} is not installed", _install())
-        case CannotLoad() | EngineDied():
+            return Failure(f"{error.package} is not installed", _install(error.package))
+        case CannotLoad():
+            return Failure(str(error), ("mbuild show tells what the weights say of themselves",))
+        case EngineDied():
+            return Failure(str(error), ("ask again: the next question starts another engine",))
+        case BadOption():
+            return Failure(str(error), ("mbuild show MODEL --parameters shows what it brings",))
+        case TemplateRefused() | TemplateTooBig() | WorkerDied():
+            return Failure(str(error), ("mbuild show MODEL --template shows the template",))
+        case PromptTooLong() | Unanswering() | Unsaved():
             return Failure(str(error))
     return None
 
 
-def _install() -> tuple[str, ...]:
+def _install(package: str) -> tuple[str, ...]:
     import sys
 
     how = ["pip install 'mbuild-modelfile[run]'"]
+    if package != "llama-cpp-python":
+        return tuple(how)
     if sys.platform == "darwin":
         how.append("on a Mac that compiles llama.cpp with Metal; xcode-select --install first")
     else:

@@ -286,6 +286,7 @@ class _Bench:
             progress=lambda done, total: self._tell(Progress(label, done, total)),
         )
         self._note(stored)
+        self._tell(Status(f"copying file {stored.digest} 100%"))
         self.inputs.append(inputs.of_file(file.path, stored.digest))
         return self._weights(stored.digest, file.name, media_type)
 

@@ -317,6 +317,7 @@ def test_every_step_is_told_in_the_references_words(work: Workplace) -> None:
     assert work.said == [
         "gathering model components",
         "copying file m.gguf",
+        f"copying file {weights} 100%",
         "parsing GGUF",
         f"creating new layer {weights}",
         f"creating new layer {Digest.of(b'a')}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeAlias
 
-from mbuild.compiler.characters import kept
+from mbuild.compiler.characters import cleaned
 from mbuild.store.name import BadName, Name
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def find_source(text: str, folder: str, *, paths_must_exist: bool) -> "Origin | 
     With *paths_must_exist* a text that can only be a path is never taken for a model's name.
     """
     # The reference drops what cannot be printed; a path keeps it, a name cannot hold it.
-    name = kept(text)
+    name = cleaned(text)
     if name.startswith("pypi://"):
         return _package(name)
     found = _find_path(text, folder)

@@ -140,7 +140,7 @@ class Catalogue:
             manifest, identity = parse(data)
         except BadManifest as error:
             return Damaged(name, found.st_mtime_ns, error.reason)
-        return Model(name, identity, manifest, found.st_mtime_ns)
+        return Model(name, identity, manifest.size, found.st_mtime_ns)
 
 
 def _in_case(part: str, existing: list[str]) -> str:

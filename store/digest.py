@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 
 _HEX = re.compile(r"[0-9a-f]{64}")
-_WRITTEN = re.compile(r"sha256[:-]([0-9a-fA-F]{64})")
 
 
 class BadDigest(ValueError):
@@ -48,10 +47,12 @@ class Digest:
             BadDigest: anything else, such as another algorithm, a length other than 64, a path.
 
         """
-        written = _WRITTEN.fullmatch(text)
-        if written is None:
+        if not text.startswith(("sha256:", "sha256-")):
             raise BadDigest(text)
-        return cls(written[1].lower())
+        try:
+            return cls(text[7:].lower())
+        except BadDigest:
+            raise BadDigest(text) from None
 
     def __str__(self) -> str:
         return f"sha256:{self.hex}"

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from mbuild.store.digest import Digest
-from mbuild.store.manifest import Manifest
 from mbuild.store.name import Name
 
 
@@ -13,14 +12,9 @@ class Model:
 
     name: Name
     id: Digest
-    manifest: "Manifest"
+    size: int  # bytes of all that it is made of, as its manifest has them
     modified_ns: int  # since the epoch: when the manifest was written
     damaged: None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of all that it is made of, as its manifest has them."""
-        return self.manifest.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +25,6 @@ class Damaged:
     modified_ns: int  # since the epoch
     damaged: str  # why
     id: None = None
-    manifest: None = None
     size: None = None
 
 

@@ -10,13 +10,15 @@ Source: the reference's on-disk format (fields, their order, what is omitted whe
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mbuild.store import gojson
 from mbuild.store.digest import BadDigest, Digest
 from mbuild.store.fields import BadField, text, whole
+
+_DECODER = json.JSONDecoder()
 
 _MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -150,7 +152,7 @@ def _first_value(text: str) -> tuple[object, int]:
     """The first JSON value in *text* and where it ends: the reference reads no further."""
     start = len(text) - len(text.lstrip(" \t\r\n"))
     try:
-        value, end = json.JSONDecoder().raw_decode(text, start)
+        value, end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError) as error:
         raise BadManifest(f"not JSON: {error}") from None
     return value, end
@@ -167,29 +169,34 @@ def _manifest(fields: Mapping[str, object]) -> Manifest:
     layers = fields.get("layers")
     if layers is not None and not isinstance(layers, list):
         raise BadManifest("layers is no list")
-    return Manifest(
-        _config_layer(fields.get("config")),
-        tuple(_layer(each, f"layer {n}") for n, each in enumerate(layers or (), 1)),
-    )
+    return Manifest(_config_layer(fields.get("config")), tuple(_layers(layers or ())))
 
 
 def _config_layer(value: object) -> Layer | None:
     if value is None or (isinstance(value, dict) and value.get("digest") in (None, "")):
         return None
-    return _layer(value, "config")
-
-
-def _layer(value: object, where: str) -> Layer:
-    if not isinstance(value, dict):
-        raise BadManifest(f"{where} is no object")
     try:
-        digest = Digest.parse(text(value, "digest"))
-        return Layer(
-            text(value, "mediaType"),
-            digest,
-            whole(value, "size"),
-            text(value, "from"),
-            text(value, "name"),
-        )
+        return _layer(value)
     except (BadDigest, BadField) as error:
-        raise BadManifest(f"{where}: {error}") from None
+        raise BadManifest(f"config: {error}") from None
+
+
+def _layers(values: Iterable[object]) -> Iterator[Layer]:
+    for number, value in enumerate(values, 1):
+        try:
+            layer = _layer(value)
+        except (BadDigest, BadField) as error:
+            raise BadManifest(f"layer {number}: {error}") from None
+        yield layer
+
+
+def _layer(value: object) -> Layer:
+    if not isinstance(value, dict):
+        raise BadField("no object")
+    return Layer(
+        text(value, "mediaType"),
+        Digest.parse(text(value, "digest")),
+        whole(value, "size"),
+        text(value, "from"),
+        text(value, "name"),
+    )

@@ -11,10 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mbuild.store.blobs import Blobs, MissingBlob
-from mbuild.store.catalogue import Catalogue
+from mbuild.store.catalogue import Catalogue, DamagedModel, MissingModel
 from mbuild.store.digest import Digest
 from mbuild.store.durable import is_temporary
-from mbuild.store.entry import Damaged
 from mbuild.store.history import DamagedHistory, History, Revision
 from mbuild.store.manifest import BadManifest, Manifest
 
@@ -54,13 +53,12 @@ def in_use(catalogue: Catalogue, history: History) -> Needs:
     """
     needs = Needs()
     try:
-        for entry in catalogue.entries():
-            if isinstance(entry, Damaged):
-                raise Unknowable(f"the manifest of {entry.name.short} is damaged: {entry.damaged}")
-            needs.blobs.update(layer.digest for layer in entry.manifest.blobs)
+        for name in catalogue.names():
+            with suppress(MissingModel):  # Removed since it was listed.
+                needs.blobs.update(layer.digest for layer in catalogue.load(name).blobs)
         for revision in history.every():
             needs.add_revision(revision)
-    except (OSError, DamagedHistory) as error:
+    except (OSError, DamagedModel, DamagedHistory) as error:
         raise Unknowable(str(error)) from None
     return needs
 

@@ -43,6 +43,11 @@ def recipe_of(text: str) -> Recipe:
         pytest.param("FROM a\nPARAMETER num_ctx 1.5", [Code.WRONG_TYPE], id="wrong type"),
         pytest.param("FROM a\nPARAMETER num_ctx ", [Code.WRONG_TYPE], id="empty number"),
         pytest.param("FROM a\nPARAMETER top_p inf", [Code.WRONG_TYPE], id="not finite"),
+        pytest.param(
+            "FROM a\nPARAMETER top_p inf\nPARAMETER top_p 1",
+            [Code.REPLACED],
+            id="finite in the end",
+        ),
         pytest.param("FROM a\nPARAMETER mirostat 1", [Code.DEPRECATED_PARAMETER], id="deprecated"),
         pytest.param("FROM a\nPARAMETER numa true", [Code.UNKNOWN_PARAMETER], id="removed"),
         pytest.param("FROM a\nREQUIRES 1.2.3.4", [Code.NOT_A_VERSION], id="no version"),

@@ -53,7 +53,7 @@ def test_no_folder_is_no_model(catalogue: Catalogue, folder: Path) -> None:
 def test_a_model_has_its_id_its_size_and_its_time(catalogue: Catalogue, folder: Path) -> None:
     data = manifest().encode()
     lay(folder, "kid", data, at=THEN + 5)
-    entry = Model(Name.parse("kid"), Digest.of(data), manifest(), THEN + 5)
+    entry = Model(Name.parse("kid"), Digest.of(data), 5, THEN + 5)
     assert catalogue.entries() == [entry]
     assert entry.size == 5
 

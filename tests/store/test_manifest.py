@@ -122,8 +122,8 @@ def test_any_json_with_the_fields_is_read(data: bytes, expected: Manifest) -> No
         pytest.param(b"[" * 100_000, "not JSON", id="too deep"),
         pytest.param(b"[]", "not a JSON object", id="a list"),
         pytest.param(b'{"layers":{}}', "layers is no list", id="layers in an object"),
-        pytest.param(b'{"layers":[null]}', "layer 1 is no object", id="null for a layer"),
-        pytest.param(b'{"config":"x"}', "config is no object", id="text for the config"),
+        pytest.param(b'{"layers":[null]}', "layer 1: no object", id="null for a layer"),
+        pytest.param(b'{"config":"x"}', "config: no object", id="text for the config"),
         pytest.param(b'{"layers":[{}]}', "layer 1: not a sha256 digest: ''", id="no digest"),
         pytest.param(with_layer(digest=1), "layer 1: digest is no text", id="number for a digest"),
         pytest.param(

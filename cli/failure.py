@@ -58,32 +58,34 @@ def explain(error: Exception) -> Failure:
 def _runtime(error: Exception) -> Failure | None:
     from mbuild.cli.saving import Unsaved
     from mbuild.runtime.engine import CannotLoad, EngineDied, EngineMissing, PromptTooLong
-    from mbuild.runtime.jinja import TemplateRefused, TemplateTooBig, WorkerDied
+    from mbuild.runtime.jinja import TemplateTooBig, WorkerDied
     from mbuild.runtime.model import Unanswering
     from mbuild.runtime.options import BadOption
+    from mbuild.runtime.prompt import NoPlaceFor, TemplateRefused
+    from mbuild.runtime.renderers import NoSuchRenderer
 
     match error:
         case EngineMissing():
-            return Failure(f"{error.package} is not installed", _install(error.package))
+            return Failure(f"{error.package} is not installed", _install())
         case CannotLoad():
             return Failure(str(error), ("mbuild show tells what the weights say of themselves",))
         case EngineDied():
             return Failure(str(error), ("ask again: the next question starts another engine",))
         case BadOption():
             return Failure(str(error), ("mbuild show MODEL --parameters shows what it brings",))
-        case TemplateRefused() | TemplateTooBig() | WorkerDied():
+        case NoSuchRenderer():
+            return Failure(str(error), tuple(map(_about_renderer, error.instead)))
+        case NoPlaceFor() | TemplateRefused() | TemplateTooBig() | WorkerDied():
             return Failure(str(error), ("mbuild show MODEL --template shows the template",))
         case PromptTooLong() | Unanswering() | Unsaved():
             return Failure(str(error))
     return None
 
 
-def _install(package: str) -> tuple[str, ...]:
+def _install() -> tuple[str, ...]:
     import sys
 
     how = ["pip install 'mbuild-modelfile[run]'"]
-    if package != "llama-cpp-python":
-        return tuple(how)
     if sys.platform == "darwin":
         how.append("on a Mac that compiles llama.cpp with Metal; xcode-select --install first")
     else:

@@ -16,7 +16,7 @@ QUESTION ?= why is the sky blue?
 .PHONY: help demo test check soak bench
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 demo: $(VENV)/.installed-run
 	$(BIN)/mbuild --models-dir $(DEMO_STORE) create kid -f examples/kid/Modelfile

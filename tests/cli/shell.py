@@ -1,11 +1,22 @@
 """The command line as a user types it: a process, its words, and what it leaves."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+
+def need(program: str, package: str) -> str:
+    """The path of *program*; without it the test is skipped, naming its Debian *package*."""
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"no {program}: apt-get install {package}")
+    return path
 
 
 @dataclass(frozen=True)

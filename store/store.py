@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from mbuild.store import stamps
 from mbuild.store.blobs import Blobs, Stored, StrPath
 from mbuild.store.catalogue import Catalogue, DamagedModel, MissingModel
-from mbuild.store.digest import Digest
+from mbuild.store.digest import BadDigest, Digest
 from mbuild.store.name import Name
 from mbuild.store.records import Records
 
@@ -169,7 +169,10 @@ class Store:
             return False
         self._prepare()
         now = self._clock()
-        os.utime(self._catalogue.path(name), ns=(now, now))
+        try:
+            os.utime(self._catalogue.path(name), ns=(now, now))
+        except FileNotFoundError:
+            return False  # Removed since it was read.
         return True
 
     def copy(self, source: Name, target: Name) -> bool:
@@ -245,6 +248,9 @@ class Store:
         Only of a file whose bytes are still in the store.
         """
         absolute = os.path.abspath(path)
+        own = self._own(absolute)
+        if own is not None:
+            return own
         try:
             recorded = self.recall(stamps.key(absolute, os.stat(absolute)))
         except OSError:
@@ -252,6 +258,17 @@ class Store:
         if recorded is None:
             return None
         digest = Digest(recorded.decode())
+        return digest if digest in self.blobs else None
+
+    def _own(self, absolute: str) -> Digest | None:
+        """The digest of a blob of this store, which is believed to hold what its name says."""
+        folder, name = os.path.split(absolute)
+        if folder != os.path.abspath(self.blobs.folder):
+            return None
+        try:
+            digest = Digest.parse(name)
+        except BadDigest:
+            return None
         return digest if digest in self.blobs else None
 
     def remember(self, path: StrPath, found: os.stat_result, digest: Digest, *, began: int) -> None:

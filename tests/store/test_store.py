@@ -563,3 +563,36 @@ for _ in range(int(sys.argv[3])):
     for name in list(store.names()):
         assert store.remove(name).kept_because == ""
     assert not list(Path(store.root).rglob(".mbuild-*"))
+
+
+# Confirming that a name stands for what it should.
+
+
+def test_confirming_marks_the_model_as_built_now(store: Store, clock: Clock) -> None:
+    manifest = save(store, KID, "hello")
+    clock.now += 5 * SECOND
+    assert store.confirm(KID, manifest.encode())
+    assert [entry.modified_ns for entry in store.entries()] == [clock.now]
+    assert len(store.revisions(KID)) == 1
+
+
+def test_nothing_else_is_confirmed(store: Store, clock: Clock) -> None:
+    manifest = save(store, KID, "hello")
+    before = everything(store)
+    other = made_of(store, "other")
+    assert not store.confirm(KID, other.encode())
+    assert not store.confirm(DAD, manifest.encode())
+    assert store.load(KID) == manifest
+    assert {path: data for path, data in everything(store).items() if path in before} == before
+
+
+# The store's own blobs as files.
+
+
+def test_a_blob_of_the_store_is_taken_without_being_read(store: Store) -> None:
+    stored = store.blobs.put(b"weights")
+    # Bytes of the same length tell whether anybody looks.
+    Path(store.blobs.path(stored.digest)).write_bytes(b"WEIGHTS")
+    assert store.take(store.blobs.path(stored.digest)) == Stored(stored.digest, 7, created=False)
+    assert store.remembered(store.blobs.path(stored.digest)) == stored.digest
+    assert store.take(store.blobs.path(stored.digest), fresh=True).digest == Digest.of(b"WEIGHTS")

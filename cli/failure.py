@@ -58,11 +58,9 @@ def explain(error: Exception) -> Failure:
 def _runtime(error: Exception) -> Failure | None:
     from mbuild.cli.saving import Unsaved
     from mbuild.runtime.engine import CannotLoad, EngineDied, EngineMissing, PromptTooLong
-    from mbuild.runtime.jinja import TemplateTooBig, WorkerDied
+    from mbuild.runtime.jinja import TemplateRefused, TemplateTooBig, WorkerDied
     from mbuild.runtime.model import Unanswering
     from mbuild.runtime.options import BadOption
-    from mbuild.runtime.prompt import NoPlaceFor, TemplateRefused
-    from mbuild.runtime.renderers import NoSuchRenderer
 
     match error:
         case EngineMissing():
@@ -73,9 +71,7 @@ def _runtime(error: Exception) -> Failure | None:
             return Failure(str(error), ("ask again: the next question starts another engine",))
         case BadOption():
             return Failure(str(error), ("mbuild show MODEL --parameters shows what it brings",))
-        case NoSuchRenderer():
-            return Failure(str(error), tuple(map(_about_renderer, error.instead)))
-        case NoPlaceFor() | TemplateRefused() | TemplateTooBig() | WorkerDied():
+        case TemplateRefused() | TemplateTooBig() | WorkerDied():
             return Failure(str(error), ("mbuild show MODEL --template shows the template",))
         case PromptTooLong() | Unanswering() | Unsaved():
             return Failure(str(error))

@@ -1,11 +1,15 @@
 """Fixtures that several folders use, and the rule that a skip fails where all is installed."""
 
 import os
+import signal
 from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _NO_SKIP = os.environ.get("MBUILD_TEST_NO_SKIP") == "1"
 

@@ -17,6 +17,7 @@ from mbuild.cli.options import store_option
 _COMMANDS = {
     "create": ("create", "Build a model from a Modelfile"),
     "run": ("run", "Chat with a model, or ask it one thing"),
+    "render": ("render", "Show the exact prompt that a model gets"),
     "show": ("show", "Tell what a model is made of"),
     "list": ("list", "List the models in the store"),
     "cp": ("cp", "Give a model a second name"),
@@ -29,6 +30,7 @@ Examples:
   mbuild create kid -f Modelfile          build a model and name it kid
   mbuild run kid "why is the sky blue?"   ask it one thing
   mbuild run kid                          chat with it
+  mbuild render kid "hi"                  see the exact prompt that it gets
 
 \b
 The store is --models-dir, else MBUILD_MODELS, else ~/.mbuild/models.
@@ -47,8 +49,8 @@ class _Commands(click.Group):
         entry = _COMMANDS.get(_ALIASES.get(cmd_name, cmd_name))
         if entry is None:
             return None
-        if entry[0] == "run":
-            gc.enable()  # A chat lives long.
+        if entry[0] in ("run", "render"):
+            gc.enable()  # A chat lives long, and a template may make a lot.
         command = import_module(f"mbuild.cli.commands.{entry[0]}").command
         assert isinstance(command, click.Command)
         return command
@@ -89,6 +91,8 @@ def _refuse_command(ctx: click.Context, name: str) -> NoReturn:
 @click.pass_context
 def cli(ctx: click.Context, /, **_: Any) -> None:
     """Build local language models from Modelfiles, and try them."""
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -137,9 +141,11 @@ def _explain(error: Exception) -> int:
     from mbuild.cli.failure import explain
 
     failure = explain(error)
-    click.echo(click.style("Error: ", fg="red", bold=True) + failure.message, err=True)
+    color = False if os.environ.get("NO_COLOR") else None
+    label = click.style("Error: ", fg="red", bold=True)
+    click.echo(label + failure.message, err=True, color=color)
     for hint in failure.hints:
-        click.echo(click.style("  hint: ", fg="cyan") + hint, err=True)
+        click.echo(click.style("  hint: ", fg="cyan") + hint, err=True, color=color)
     return 1
 
 

@@ -24,11 +24,13 @@ from mbuild.cli.views import shown
 from mbuild.compiler.advice import about_parameter
 from mbuild.compiler.decompile import Unsayable
 from mbuild.compiler.parameters import OPTIONS
-from mbuild.runtime.answer import NoSuchRenderer, Session, TemplateNotYet
+from mbuild.runtime.answer import Session
 from mbuild.runtime.engine import CannotLoad, PromptTooLong
-from mbuild.runtime.jinja import TemplateRefused, TemplateTooBig
+from mbuild.runtime.jinja import TemplateTooBig
 from mbuild.runtime.model import Unanswering
 from mbuild.runtime.options import BadOption
+from mbuild.runtime.prompt import TemplateRefused
+from mbuild.runtime.renderers import NoSuchRenderer
 from mbuild.store.blobs import MissingBlob
 from mbuild.store.config import BadConfig
 from mbuild.store.contents import BadLayer
@@ -54,7 +56,6 @@ _PASSING = (
     NewerStore,
     NoSuchRenderer,
     PromptTooLong,
-    TemplateNotYet,
     TemplateRefused,
     TemplateTooBig,
     Unanswering,

@@ -58,9 +58,11 @@ def explain(error: Exception) -> Failure:
 def _runtime(error: Exception) -> Failure | None:
     from mbuild.cli.saving import Unsaved
     from mbuild.runtime.engine import CannotLoad, EngineDied, EngineMissing, PromptTooLong
-    from mbuild.runtime.jinja import TemplateRefused, TemplateTooBig, WorkerDied
+    from mbuild.runtime.jinja import TemplateTooBig, WorkerDied
     from mbuild.runtime.model import Unanswering
     from mbuild.runtime.options import BadOption
+    from mbuild.runtime.prompt import NoPlaceFor, TemplateRefused
+    from mbuild.runtime.renderers import NoSuchRenderer
 
     match error:
         case EngineMissing():
@@ -71,11 +73,18 @@ def _runtime(error: Exception) -> Failure | None:
             return Failure(str(error), ("ask again: the next question starts another engine",))
         case BadOption():
             return Failure(str(error), ("mbuild show MODEL --parameters shows what it brings",))
-        case TemplateRefused() | TemplateTooBig() | WorkerDied():
+        case NoSuchRenderer():
+            return Failure(str(error), tuple(map(_about_renderer, error.instead)))
+        case NoPlaceFor() | TemplateRefused() | TemplateTooBig() | WorkerDied():
             return Failure(str(error), ("mbuild show MODEL --template shows the template",))
         case PromptTooLong() | Unanswering() | Unsaved():
             return Failure(str(error))
     return None
+
+
+def _about_renderer(choice: str) -> str:
+    source = "the model's TEMPLATE" if choice == "go" else "the chat template in the weights"
+    return f"--renderer={choice} uses {source}, which may differ"
 
 
 def _install() -> tuple[str, ...]:

@@ -38,6 +38,15 @@ def debug_option(command: _Command) -> _Command:
     return click.option("--debug", is_flag=True, expose_value=False, hidden=True)(command)
 
 
+def renderer_option(command: _Command) -> _Command:
+    """``--renderer``, for a model whose own choice is not wanted, or not there."""
+    return click.option(
+        "--renderer",
+        type=click.Choice(["go", "jinja"]),
+        help="Use the model's TEMPLATE, or the chat template in its weights.",
+    )(command)
+
+
 def store(ctx: click.Context) -> "Store":
     """The store that the command line, the environment or the home folder names."""
     # Imported here, as below: --help needs no store.

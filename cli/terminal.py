@@ -17,6 +17,11 @@ _SHOWN = {
 }
 
 
+def harmless(text: str) -> str:
+    """*text* with its control characters shown, for a terminal."""
+    return text.translate(_SHOWN)
+
+
 class Paper:
     """Where one answer is written: a terminal, or a pipe, which gets every byte as it is."""
 
@@ -27,7 +32,7 @@ class Paper:
     def write(self, text: str) -> None:
         """Write a part of the answer at once."""
         if self._live:
-            text = text.translate(_SHOWN)
+            text = harmless(text)
         if self._wrapped is not None:
             text = self._wrapped.feed(text, width())
         sys.stdout.write(text)

@@ -116,7 +116,28 @@ def _capabilities(model: Contents, models: Store) -> list[str]:
         ]
     if model.projectors:
         found.append("vision")
+    if model.template is not None:
+        found += _template_capabilities(model.template)
     return list(dict.fromkeys(found))
+
+
+def _template_capabilities(text: str) -> list[str]:
+    """What the Go template *text* can tell the model of; nothing if it is broken."""
+    from mbuild.compiler.template.capabilities import thinking_tags, variables
+    from mbuild.compiler.template.failure import BadTemplate
+    from mbuild.compiler.template.reading import read
+
+    try:
+        tree = read(text)
+    except BadTemplate:
+        return []
+    names = variables(tree)
+    can = {
+        "tools": "tools" in names,
+        "insert": "suffix" in names,
+        "thinking": thinking_tags(tree) is not None,
+    }
+    return [word for word, has in can.items() if has]
 
 
 def _overview(model: Contents, models: Store) -> str:

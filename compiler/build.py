@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mbuild.compiler import inputs
+from mbuild.compiler import inputs, review
 from mbuild.compiler.configuration import configure, inherited
 from mbuild.compiler.diagnostic import Code, Diagnostic, Severity
 from mbuild.compiler.inputs import Input
@@ -39,6 +39,7 @@ class Built:
 
     manifest: Manifest
     inputs: tuple[Input, ...]
+    skipped: tuple[Digest, ...] = ()  # keys of lookups that some checks would have needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,20 @@ def build(
     store: Store,
     *,
     tell: Tell,
-    paths_must_exist: bool = True,
+    created: set[Digest] | None = None,
+    teach: bool = True,
     fresh: bool = False,
+    strict: bool = False,
+    learn: bool = False,
 ) -> tuple[Built | None, tuple[Diagnostic, ...]]:
     """The manifest of *recipe*, whose paths are seen from *folder*, and what is to be said of it.
 
     Every blob that it names is in the store when this returns; the manifest itself is not.
-    With *fresh* nothing that was recorded earlier is believed.
+    *created* gets the blobs that were not there before, also if there is no manifest. Unless
+    *teach*, paths and mistakes are taken as the reference takes them. With *fresh* nothing that
+    was recorded earlier is believed. With *strict* a warning is as bad as an error. With *learn*
+    the vocabulary is looked up for the checks that need it; otherwise they are made only if it
+    is known.
 
     Raises:
         MissingBlob, DamagedModel: the store lacks a part of the base model.
@@ -70,22 +78,40 @@ def build(
         OSError: a file cannot be read, or the store not be written.
     """
     tell(Status("gathering model components"))
-    components, findings = _locate(recipe, folder, paths_must_exist=paths_must_exist)
-    bench = _Bench(store, tell, fresh=fresh)
+    components, findings = _locate(recipe, folder, paths_must_exist=teach)
+    bench = _Bench(store, tell, set() if created is None else created, fresh=fresh)
     findings += bench.problems(components)
-    if _refused(findings):
-        return None, tuple(findings)
+    if teach or not findings:
+        findings += review.before(recipe, store, teach=teach)
     chosen, unused = _choose(components)
+    findings += unused
+    if refused(findings, strict=strict):
+        return None, tuple(findings)
     layers, config, more = bench.collect(_one_by_one(chosen))
-    findings += unused + more
-    if _refused(findings):
+    findings += more
+    if teach and not refused(findings):
+        bench.learn(recipe, layers, wanted=learn)
+        findings += review.after(recipe, layers, store)
+    if refused(findings, strict=strict):
         return None, tuple(findings)
     manifest = bench.finish(recipe, layers, config)
-    return Built(manifest, (*_looked_at(components, folder), *bench.inputs)), tuple(findings)
+    read = (*_looked_at(components, folder), *bench.inputs)
+    missed = _missed(recipe, layers, store) if teach else ()
+    return Built(manifest, read, missed), tuple(findings)
 
 
-def _refused(findings: Iterable[Diagnostic]) -> bool:
-    return any(finding.severity is Severity.ERROR for finding in findings)
+def _missed(recipe: Recipe, layers: Sequence[Layer], store: Store) -> tuple[Digest, ...]:
+    weights = review.skipped(recipe, layers, store)
+    if not weights:
+        return ()
+    from mbuild.compiler.vocabulary import key
+
+    return tuple(map(key, weights))
+
+
+def refused(findings: Iterable[Diagnostic], *, strict: bool = False) -> bool:
+    """Whether *findings* leave nothing to build; with *strict* warnings do, too."""
+    return any(strict or finding.severity is Severity.ERROR for finding in findings)
 
 
 def _locate(
@@ -210,12 +236,12 @@ def _bad_source(located: Located, reason: str, hint: str | None = None) -> Diagn
 class _Bench:
     """One build at work: where it reads and puts things, whom it tells, what it has read."""
 
-    def __init__(self, store: Store, tell: Tell, *, fresh: bool) -> None:
+    def __init__(self, store: Store, tell: Tell, created: set[Digest], *, fresh: bool) -> None:
         self.inputs: list[Input] = []
+        self.created = created
         self._store = store
         self._tell = tell
         self._fresh = fresh
-        self._created: set[Digest] = set()
 
     def problems(self, components: Iterable[_Component]) -> list[Diagnostic]:
         """What is wrong with the files, found before any of them is copied."""
@@ -331,12 +357,10 @@ class _Bench:
         )
         stored = fetched.stored
         self._tell(Progress(label, stored.size, stored.size))
+        self._note(stored)
         refusal = unfit(store.blobs.path(stored.digest), MediaType.MODEL, reference.member)
         if refusal is not None:
-            if stored.created:
-                store.blobs.remove(stored.digest)
             return refusal
-        self._note(stored)
         record = {"digest": str(stored.digest), "version": fetched.version}
         store.record(_package_key(reference), json.dumps(record).encode())
         return stored.digest, fetched.version
@@ -352,7 +376,7 @@ class _Bench:
         finished = self._with_texts(recipe, list(layers), parameters)
         stored = self._put(MediaType.CONFIG, config.encode())
         for layer in finished:
-            verb = "creating new" if layer.digest in self._created else "using existing"
+            verb = "creating new" if layer.digest in self.created else "using existing"
             self._tell(Status(f"{verb} layer {layer.digest}"))
         return Manifest(stored, tuple(finished))
 
@@ -387,6 +411,15 @@ class _Bench:
                 merged |= json.loads(data, parse_int=float) or {}
         return merged
 
+    def learn(self, recipe: Recipe, layers: Sequence[Layer], *, wanted: bool) -> None:
+        """Look the vocabulary up, if that is *wanted* and would help."""
+        if wanted:
+            # Imported here: a plain build reads no vocabulary.
+            from mbuild.compiler.vocabulary import learn
+
+            for digest in review.skipped(recipe, layers, self._store):
+                learn(self._store, digest)
+
     def _put(self, media_type: str, data: bytes) -> Layer:
         stored = self._store.blobs.put(data)
         self._note(stored)
@@ -394,7 +427,7 @@ class _Bench:
 
     def _note(self, stored: Stored) -> None:
         if stored.created:
-            self._created.add(stored.digest)
+            self.created.add(stored.digest)
 
 
 def _without(layers: Iterable[Layer], media_type: str) -> list[Layer]:

@@ -150,6 +150,7 @@ class _Collected:
         self._messages: list[Message] = []
         self._parameters: dict[str, ParameterValue] = {}
         self._lists: dict[str, list[str]] = {}
+        self._places: dict[str, list[Span]] = {}
         self._not_finite: dict[str, Diagnostic] = {}
 
     def add(self, entry: _Entry) -> None:
@@ -199,6 +200,7 @@ class _Collected:
             renderer=self._cleaned("renderer"),
             parser=self._cleaned("parser"),
             requires=_version(requires) if requires else None,
+            places={name: tuple(spans) for name, spans in self._places.items()},
         )
 
     def _text(self, kind: str) -> Located | None:
@@ -232,6 +234,7 @@ class _Collected:
             )
         elif option.type is Type.TEXTS:
             self._lists.setdefault(name, []).append(entry.value.text)
+            self._places.setdefault(name, []).append(entry.value.span)
         else:
             self._replace(f"parameter {name}", entry)
             self._convert(name, option.type, entry)
@@ -250,6 +253,7 @@ class _Collected:
             self._find(Code.WRONG_TYPE, entry.value.span, str(wrong), message, hint)
             return
         self._parameters[name] = value
+        self._places[name] = [entry.value.span]
         self._not_finite.pop(name, None)
         if isinstance(value, float) and not math.isfinite(value):
             self._refuse_not_finite(name, value, entry.value)

@@ -5,7 +5,7 @@ record and neither parsed nor built again; the parser and the builder are not ev
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 Dialect = Literal["mbuild", "ollama"]
 
-_RULES = 1  # Grows whenever the same Modelfile would build to something else.
+_RULES = 2  # Grows whenever the same Modelfile would build to something else.
+
+
+_SKIPPED = "note: stops and BOS are checked once the vocabulary is known, as after create --budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,39 +37,70 @@ class Order:
     folder: str  # absolute; relative paths are seen from here
     dialect: Dialect = "mbuild"
     fresh: bool = False  # no record is believed
+    strict: bool = False  # a warning is as bad as an error
+    learn: bool = False  # the vocabulary is looked up, for all checks to be made
 
 
-def create(order: Order, store: Store, tell: Tell) -> tuple[bytes | None, "tuple[Diagnostic, ...]"]:
-    """Build *order* and give the result its name; the findings hold an error if there is none.
+Review = Callable[[bytes], "tuple[Diagnostic, ...]"]
+"""A last look at a manifest, before it gets its name: what there is to say of it."""
+
+
+def create(
+    order: Order, store: Store, tell: Tell, *, review: Review | None = None
+) -> tuple[bytes | None, "tuple[Diagnostic, ...]"]:
+    """Build *order* and give the result its name; the findings tell why if there is none.
 
     The result is the manifest's bytes, as they are in the store now.
 
     Raises:
-        as :func:`mbuild.compiler.build.build`, and OSError if the store cannot be written.
+        as :func:`mbuild.compiler.build.build`, what *review* raises, and OSError if the store
+        cannot be written.
     """
-    key = _key(order)
-    known = _unchanged(order, store, key)
-    if known is not None and store.confirm(order.name, known[0]):
+    known = _unchanged(order, store, _key(order))
+    quick = known is not None and review is None and not (order.strict and known[1])
+    if known is not None and quick and store.confirm(order.name, known[0]):
         _retell(known[0], tell)
         tell(Status("writing manifest"))
         tell(Status("success"))
         return known
-    with store.building():
-        # Looked up again: before the lock was ours, a sweep may have taken the blobs.
-        known = _unchanged(order, store, key)
-        if known is not None:
-            data, findings = known
-            _retell(data, tell)
-        else:
-            built, findings = _build(order, store, tell)
-            if built is None:
-                return None, findings
-            data = built.manifest.encode()
-            _record(key, built.inputs, data, findings, store)
-        tell(Status("writing manifest"))
-        store.save(order.name, data, sources={"Modelfile": order.data})
-        tell(Status("success"))
-        return data, findings
+    created: set[Digest] = set()
+    data = None
+    try:
+        with store.building():
+            data, findings = _made(order, store, tell, review, created)
+    finally:
+        if data is None:
+            store.abandon(created)
+    return data, findings
+
+
+def _made(
+    order: Order, store: Store, tell: Tell, review: Review | None, created: set[Digest]
+) -> tuple[bytes | None, "tuple[Diagnostic, ...]"]:
+    """What :func:`create` gives; *created* gets the blobs that were not there before."""
+    # Looked up again: before the lock was ours, a sweep may have taken the blobs.
+    key = _key(order)
+    known = _unchanged(order, store, key)
+    built = None
+    if known is not None:
+        data, findings = known
+        _retell(data, tell)
+    else:
+        built, findings = _build(order, store, tell, created)
+        if built is None:
+            return None, findings
+        if built.skipped:
+            tell(Status(_SKIPPED))
+        data = built.manifest.encode()
+    more = () if review is None else review(data)
+    if order.strict and (findings or more):
+        return None, (*findings, *more)
+    if built is not None:
+        _record(key, built, findings, store)
+    tell(Status("writing manifest"))
+    store.save(order.name, data, sources={"Modelfile": order.data})
+    tell(Status("success"))
+    return data, (*findings, *more)
 
 
 def _retell(manifest: bytes, tell: Tell) -> None:
@@ -76,23 +110,28 @@ def _retell(manifest: bytes, tell: Tell) -> None:
         tell(Status(f"using existing layer {layer['digest']}"))
 
 
-def _build(order: Order, store: Store, tell: Tell) -> "tuple[Built | None, tuple[Diagnostic, ...]]":
+def _build(
+    order: Order, store: Store, tell: Tell, created: set[Digest]
+) -> "tuple[Built | None, tuple[Diagnostic, ...]]":
     # Imported here: an unchanged Modelfile needs neither the parser nor the builder.
     from mbuild.compiler.build import build
     from mbuild.compiler.check import load
 
     recipe, findings = load(order.file, order.data, dialect=order.dialect)
-    if recipe is None:
+    if recipe is None or (order.strict and findings):
         return None, findings
     built, more = build(
         recipe,
         order.folder,
         store,
         tell=tell,
-        paths_must_exist=order.dialect == "mbuild",
+        created=created,
+        teach=order.dialect == "mbuild",
         fresh=order.fresh,
+        strict=order.strict,
+        learn=order.learn,
     )
-    return built, (*findings, *more)
+    return built, tuple(sorted((*findings, *more), key=lambda finding: finding.span.start))
 
 
 def _key(order: Order) -> Digest:
@@ -113,30 +152,29 @@ def _unchanged(
         return None
     if not all(Digest.parse(digest) in store.blobs for digest in record["blobs"]):
         return None
+    if record["skipped"] and _can_check_more(order, record["skipped"], store):
+        return None
     return record["manifest"].encode(), _findings(order, record["findings"])
 
 
-def _record(
-    key: Digest,
-    read: "Iterable[inputs.Input]",
-    manifest: bytes,
-    findings: "Iterable[Diagnostic]",
-    store: Store,
-) -> None:
-    # A file that changed too short a time ago has no trusted stamp, so nothing is recorded.
-    entries = list(read)
-    if not all(inputs.same(entry, store) for entry in entries):
-        return
-    from mbuild.store.manifest import Manifest
+def _can_check_more(order: Order, skipped: Iterable[str], store: Store) -> bool:
+    """Whether a lookup that was not there, so that checks were *skipped*, is now."""
+    return order.learn or any(store.recall(Digest.parse(key)) for key in skipped)
 
+
+def _record(key: Digest, built: "Built", findings: "Iterable[Diagnostic]", store: Store) -> None:
+    # A file that changed too short a time ago has no trusted stamp, so nothing is recorded.
+    if not all(inputs.same(entry, store) for entry in built.inputs):
+        return
     rows = [
         [finding.code.name, finding.message, finding.span.start, finding.span.end, finding.hint]
         for finding in findings
     ]
     record = {
-        "inputs": entries,
-        "manifest": manifest.decode(),
-        "blobs": [str(layer.digest) for layer in Manifest.decode(manifest).blobs],
+        "inputs": built.inputs,
+        "skipped": [str(digest) for digest in built.skipped],
+        "manifest": built.manifest.encode().decode(),
+        "blobs": [str(layer.digest) for layer in built.manifest.blobs],
         "findings": rows,
     }
     store.record(key, json.dumps(record).encode())

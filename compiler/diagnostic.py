@@ -104,6 +104,15 @@ class Code(Enum):
     BAD_SOURCE = ("MB018", "bad-source", Severity.ERROR)
     UNUSED_SOURCE = ("MB019", "unused-source", Severity.WARNING)
     UNPINNED_SOURCE = ("MB020", "unpinned-source", Severity.WARNING)
+    TEMPLATE_ERROR = ("MB021", "template-error", Severity.ERROR)
+    SYSTEM_IGNORED = ("MB022", "system-ignored", Severity.WARNING)
+    NO_USER_MESSAGE = ("MB023", "no-user-message", Severity.WARNING)
+    UNKNOWN_VARIABLE = ("MB024", "unknown-variable", Severity.WARNING)
+    UNTRAINED_CONTEXT = ("MB025", "untrained-context", Severity.WARNING)
+    DOUBLE_BOS = ("MB026", "double-bos", Severity.WARNING)
+    IDLE_STOP = ("MB027", "idle-stop", Severity.WARNING)
+    STOP_IS_NO_TOKEN = ("MB028", "stop-is-no-token", Severity.WARNING)
+    TIGHT_CONTEXT = ("MB029", "tight-context", Severity.WARNING)
 
     def __init__(self, number: str, label: str, severity: Severity) -> None:
         self.number = number

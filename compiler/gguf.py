@@ -17,7 +17,7 @@ Layout (GGUF specification, versions 1 to 3; integers little endian unless swapp
 
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import prod
@@ -234,6 +234,20 @@ def read(path: str | os.PathLike[str]) -> Header:
         return parse(file, os.fspath(path))
 
 
+def texts(path: str | os.PathLike[str], key: str, places: Collection[int]) -> dict[int, str]:
+    """The texts at *places* of the array *key*; a place where there is none is left out.
+
+    The other texts of the array are passed over, and what follows it is not read.
+
+    Raises:
+        BadGguf, OSError: as `read`.
+    """
+    with open(path, "rb", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        return _Reader(file, os.fspath(path), size).texts(key, places)
+
+
 def parse(file: IO[bytes], name: str) -> Header:
     """The header at the start of *file*, which is called *name* in errors."""
     size = file.seek(0, os.SEEK_END)
@@ -255,12 +269,7 @@ class _Reader:
         self._wide = True  # lengths and counts take 8 bytes
 
     def header(self) -> Header:
-        version = self._opening()
-        tensor_count = self._length("tensor count")
-        pair_count = self._length("metadata count")
-        # The smallest pair is a key of no letters and one byte; the smallest tensor has no name.
-        self._affords(pair_count, 8 + 4 + 1 if self._wide else 9, "metadata entries")
-        self._affords(tensor_count, 24 if self._wide else 20, "tensors")
+        version, tensor_count, pair_count = self._counts()
         metadata: dict[str, Scalar | Array] = {}
         kinds: dict[str, Kind] = {}
         for _ in range(pair_count):
@@ -273,6 +282,40 @@ class _Reader:
         tensors = tuple(self._tensor(alignment) for _ in range(tensor_count))
         self._check_places(tensors, alignment)
         return Header(version, metadata, tensors, kinds)
+
+    def texts(self, key: str, places: Collection[int]) -> dict[int, str]:
+        _, _, pair_count = self._counts()
+        for _ in range(pair_count):
+            found = self._key()
+            kind = self._kind(found)
+            if found == key and kind is Kind.ARRAY:
+                return self._texts(key, places)
+            self._value(kind, found)
+        return {}
+
+    def _texts(self, key: str, places: Collection[int]) -> dict[int, str]:
+        kind = self._kind(key)
+        count = self._length(f"the length of {key}")
+        if kind is not Kind.STRING:
+            return {}
+        self._affords(count, 8 if self._wide else 4, f"texts in {key}")
+        found: dict[int, str] = {}
+        at = 0
+        for place in sorted({place for place in places if 0 <= place < count}):
+            self._skip_strings(place - at, key)
+            found[place] = self._string(key)
+            at = place + 1
+        return found
+
+    def _counts(self) -> tuple[int, int, int]:
+        """The version, and how many tensors and metadata entries there are."""
+        version = self._opening()
+        tensor_count = self._length("tensor count")
+        pair_count = self._length("metadata count")
+        # The smallest pair is a key of no letters and one byte; the smallest tensor has no name.
+        self._affords(pair_count, 8 + 4 + 1 if self._wide else 9, "metadata entries")
+        self._affords(tensor_count, 24 if self._wide else 20, "tensors")
+        return version, tensor_count, pair_count
 
     def _opening(self) -> int:
         if self._size == 0:

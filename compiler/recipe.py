@@ -5,7 +5,7 @@ file has been looked at: nothing here has been resolved against a disk or a stor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mbuild.compiler.diagnostic import Span
 
@@ -47,3 +47,6 @@ class Recipe:
     renderer: str | None = None
     parser: str | None = None
     requires: str | None = None  # without its leading v
+    # Where the values of parameters stand, in file order. Two texts that ask for the same are
+    # one recipe, so it does not count.
+    places: Mapping[str, tuple[Span, ...]] = field(default_factory=dict, compare=False, repr=False)

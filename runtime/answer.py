@@ -20,31 +20,12 @@ from mbuild.runtime.engine import (
     LoadOptions,
     Piece,
     Request,
-    Vocabulary,
 )
-from mbuild.runtime.jinja import ChatTemplate, TemplateRefused, Templates
+from mbuild.runtime.jinja import Templates
 from mbuild.runtime.message import Message
 from mbuild.runtime.model import Model
-
-
-class TemplateNotYet(Exception):
-    """A model with a TEMPLATE, whose language is not implemented yet."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name} has a TEMPLATE, and this version of mbuild cannot run such models yet"
-        )
-        self.name = name
-
-
-class NoSuchRenderer(Exception):
-    """A model that names a built-in renderer or parser which we do not have."""
-
-    def __init__(self, name: str, kind: str, wanted: str) -> None:
-        super().__init__(f"{name} needs the {kind} {wanted!r}, which mbuild does not have")
-        self.name = name
-        self.kind = kind
-        self.wanted = wanted
+from mbuild.runtime.prompt import TemplateRefused
+from mbuild.runtime.renderers import Choice, choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +40,11 @@ Event = Dropped | Piece | Finished
 
 
 class Session:
-    """A model that answers. One thread at a time may ask; any may `cancel`."""
+    """A model that answers. One thread at a time may ask; any may `cancel`.
+
+    Its prompts are made by the renderer that `renderers.choose` chooses, or by *renderer*; raises
+    what that raises.
+    """
 
     def __init__(
         self,
@@ -67,12 +52,12 @@ class Session:
         *,
         start: EngineFactory,
         templates: Templates,
+        renderer: Choice | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
-        refuse(model)
+        self._renderer = choose(model, templates, renderer)
         self.model = model
         self._start = start
-        self._templates = templates
         self._clock = clock
         self._engine: Engine | None = None
         self._load: Load | None = None
@@ -85,13 +70,13 @@ class Session:
         self.close()
 
     def warm(self, given: Mapping[str, Any] | None = None) -> None:
-        """Load the weights and start the template's worker, before anyone asks.
+        """Load the weights, and have the template ready, before anyone asks.
 
         Raises:
             BadOption: an option of the model or of *given* is wrong.
             EngineMissing, CannotLoad: there is no engine, or it does not take the weights.
         """
-        self._templates.warm()
+        self._renderer.warm()
         self._ready(self._options(given).load)
 
     def chat(
@@ -185,12 +170,10 @@ class Session:
     def _prompt(
         self, engine: Engine, turns: Sequence[Message], *, truncate: bool
     ) -> tuple[prompt.Kept, tuple[int, ...]]:
-        renderer = self._renderer(engine.loaded.vocabulary)
-
         counted: list[tuple[Sequence[Message], tuple[int, ...]]] = []
 
         def tokens(messages: Sequence[Message]) -> tuple[int, ...]:
-            return engine.tokenize(renderer.render(messages))
+            return engine.tokenize(self._renderer.render(messages).text)
 
         def count(messages: tuple[Message, ...]) -> int | None:
             try:
@@ -207,26 +190,9 @@ class Session:
         last, found = counted[-1] if counted else ((), ())
         return kept, found if last == kept.messages else tokens(kept.messages)
 
-    def _renderer(self, vocabulary: Vocabulary) -> prompt.Renderer:
-        text = self.model.chat_template or prompt.CHATML
-        return ChatTemplate(self._templates, text, vocabulary)
-
     def _stops(self) -> tuple[str, ...]:
-        return () if self.model.chat_template else (prompt.CHATML_STOP,)
-
-
-def refuse(model: Model) -> None:
-    """Do nothing for a model whose prompts we can render, without falling back in silence.
-
-    Raises:
-        NoSuchRenderer: it names a renderer or a parser, of which we have none.
-        TemplateNotYet: it has a TEMPLATE.
-    """
-    for kind, wanted in (("renderer", model.config.renderer), ("parser", model.config.parser)):
-        if wanted:
-            raise NoSuchRenderer(model.name, kind, wanted)
-    if model.template is not None:
-        raise TemplateNotYet(model.name)
+        templates = (self.model.template, self.model.chat_template)
+        return () if any(text is not None for text in templates) else (prompt.CHATML_STOP,)
 
 
 def _request(chosen: options.Options, tokens: tuple[int, ...], more: tuple[str, ...]) -> Request:

@@ -33,6 +33,7 @@ class Load:
     weights: str  # path of a GGUF file
     adapters: tuple[str, ...] = ()  # paths of LoRA files, each at full strength
     options: LoadOptions = field(default_factory=LoadOptions)
+    vocab_only: bool = False  # it tokenizes and cannot answer; quick, and takes little memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Vocabulary:
 class Loaded:
     """An engine, as it came to be."""
 
-    num_ctx: int  # tokens in one sequence
+    num_ctx: int  # tokens in one sequence; 0 = it cannot answer
     trained_ctx: int  # tokens that the model was trained for; 0 = it does not say
     vocabulary: Vocabulary
     duration: int = 0  # nanoseconds from the start to ready

@@ -18,20 +18,12 @@ from importlib.util import find_spec
 from typing import IO, Any
 
 from mbuild.runtime import wire
-from mbuild.runtime.engine import EngineMissing, Vocabulary
+from mbuild.runtime.engine import EngineMissing
 from mbuild.runtime.message import Message
-from mbuild.runtime.prompt import variables
+from mbuild.runtime.prompt import NoPlaceFor, Prompt, TemplateRefused, Think, variables
 
 PATIENCE = 5.0  # seconds for one rendering
 _START = 20.0  # seconds that a new worker may take to be ready
-
-
-class TemplateRefused(Exception):
-    """A template that is wrong, or does not take this conversation; in its own words."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"the model's chat template: {reason}")
-        self.reason = reason
 
 
 class TemplateTooBig(Exception):
@@ -118,17 +110,36 @@ class Templates:
 
 
 class ChatTemplate:
-    """One model's own template: a `Renderer`."""
+    """One model's own template: a `Renderer`, of whose text no part is known.
 
-    def __init__(self, templates: Templates, text: str, vocabulary: Vocabulary) -> None:
+    *bos* and *eos* are the texts of the tokens that begin and end a sequence.
+    """
+
+    def __init__(self, templates: Templates, text: str, *, bos: str = "", eos: str = "") -> None:
         self._templates = templates
         self._text = text
-        self._vocabulary = vocabulary
+        self._bos = bos
+        self._eos = eos
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """The whole prompt; raises what `Templates.render` raises."""
-        bos, eos = self._vocabulary.bos, self._vocabulary.eos
-        return self._templates.render(self._text, variables(messages, bos=bos, eos=eos))
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] = (),
+        think: Think = None,
+    ) -> Prompt:
+        """The whole prompt; raises what `Templates.render` raises, too."""
+        if tools and "tools" not in self._text and "tool_call" not in self._text:
+            raise NoPlaceFor("tools")
+        values = variables(messages, bos=self._bos, eos=self._eos, tools=tools, think=think)
+        return Prompt((self._templates.render(self._text, values),))
+
+    def warm(self) -> None:
+        """Start the worker; raises what `Templates.warm` raises."""
+        self._templates.warm()
+
+    def fill_in(self, _: str, _suffix: str, /) -> Prompt:
+        """Nothing: there is no such form of template in GGUF files."""
+        raise NoPlaceFor("a suffix")
 
 
 class _Worker:

@@ -89,6 +89,8 @@ class Llama:
     def generate(self, request: Request) -> "Answer":
         if not request.prompt:
             raise ValueError("a prompt without tokens has no continuation")
+        if not self._loaded.num_ctx:
+            raise ValueError("only the vocabulary is loaded")
         if len(request.prompt) >= self._loaded.num_ctx:
             raise PromptTooLong(len(request.prompt), self._loaded.num_ctx)
         return Answer(self._child, asdict(request))

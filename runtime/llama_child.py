@@ -241,13 +241,15 @@ class Child:
         except Refused as refused:
             self._send({"refused": str(refused)})
             return
-        self._cancellations.attach(lambda on: context.interrupt(on=on))
+        reader = None
+        if context is not None:
+            self._cancellations.attach(lambda on: context.interrupt(on=on))
+            reader = Reader(weights, context, loaded.num_ctx)
         self._send({"loaded": asdict(loaded)})
-        reader = Reader(weights, context, loaded.num_ctx)
         while True:
             self._serve(self._inbox.get(), weights, reader)
 
-    def _serve(self, frame: _Frame, weights: Weights, reader: Reader) -> None:
+    def _serve(self, frame: _Frame, weights: Weights, reader: Reader | None) -> None:
         number = frame["id"]
         if "tokenize" in frame:
             self._send({"id": number, "tokens": weights.tokenize(frame["tokenize"])})
@@ -255,6 +257,7 @@ class Child:
             pieces = [weights.piece(token, special=True) for token in frame["pieces"]]
             self._send({"id": number, "pieces": [b64encode(each).decode() for each in pieces]})
         else:
+            assert reader is not None  # Of a vocabulary nobody asks for an answer.
             self._cancellations.begin(number)
             for event in reader.answer(_request(frame["generate"]), self._cancellations):
                 self._send({"id": number, **_event(event)})
@@ -286,7 +289,10 @@ def layers_to_try(num_gpu: int, *, gpu: bool) -> tuple[int, ...]:
     return (-1, 0) if num_gpu < 0 else (num_gpu,)
 
 
-def _open(load: Load, log: Log) -> tuple[Weights, Context, Loaded]:
+def _open(load: Load, log: Log) -> tuple[Weights, Context | None, Loaded]:
+    if load.vocab_only:
+        weights = Weights(load, gpu_layers=0, log=log)
+        return weights, None, Loaded(0, 0, weights.vocabulary())
     attempts = layers_to_try(load.options.num_gpu, gpu=supports_gpu())
     for layers in attempts[:-1]:
         try:
@@ -308,7 +314,7 @@ def _open_with(load: Load, layers: int, log: Log) -> tuple[Weights, Context, Loa
 
 def _load(value: _Frame) -> Load:
     options = LoadOptions(**value["options"])
-    return Load(value["weights"], tuple(value["adapters"]), options)
+    return Load(value["weights"], tuple(value["adapters"]), options, value["vocab_only"])
 
 
 def _request(value: _Frame) -> Request:

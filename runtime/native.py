@@ -90,6 +90,7 @@ class Weights:
 
     def __init__(self, load: Load, *, gpu_layers: int, log: Log) -> None:
         params = _model_params(load.options, gpu_layers)
+        params.vocab_only = load.vocab_only
         path = load.weights.encode("utf-8", "surrogateescape")
         self._model = llama.llama_model_load_from_file(path, params)
         if not self._model:

@@ -4,10 +4,12 @@ What stands in front of a conversation, which messages are left out of one that 
 what a model's template says of it. Rendering itself is an argument, a `Renderer`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from mbuild.compiler.template.octets import presentable
+from mbuild.compiler.template.provenance import Part, Piece, Traced, merged, pieces_of
 from mbuild.runtime.message import Message, to_json
 
 IMAGE_TOKENS = 768  # What an image counts for, whatever its size.
@@ -26,11 +28,76 @@ CHATML_STOP = "<|im_end|>"
 """What ends an answer in `CHATML`, where the vocabulary does not know it as a token."""
 
 
+SYSTEM: Part = "system"
+EXAMPLE: Part = "example"
+USER: Part = "user"
+
+Think = bool | str | None
+"""Is thinking asked for? Not said, yes or no, or how much: ``low`` to ``max``."""
+
+
+class TemplateRefused(Exception):
+    """A template that is wrong, or does not take this conversation; in its own words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the model's chat template: {reason}")
+        self.reason = reason
+
+
+class NoPlaceFor(Exception):
+    """A template that cannot tell the model of something that it was given."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the model's template has no place for {what}")
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The exact text that the model gets."""
+
+    written: tuple[str, ...]  # one after another; what is Traced knows where it came from
+
+    @property
+    def text(self) -> str:
+        """The whole of it."""
+        return presentable("".join(self.written))
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The whole of it by origin; of some, or of all, that may not be known."""
+        pieces = merged(piece for text in self.written for piece in pieces_of(text))
+        return tuple(Piece(presentable(piece.text), piece.part) for piece in pieces)
+
+
 class Renderer(Protocol):
     """A template, ready to be filled."""
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """The whole prompt, up to where the answer begins."""
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] = (),
+        think: Think = None,
+    ) -> Prompt:
+        """The whole prompt, up to where the answer begins.
+
+        Raises:
+            TemplateRefused: the template does not take this conversation.
+            NoPlaceFor: there are *tools*, and it says nothing of tools.
+        """
+        ...
+
+    def warm(self) -> None:
+        """Begin to get ready, so that the first rendering need not wait."""
+        ...
+
+    def fill_in(self, before: str, behind: str, /) -> Prompt:
+        """The prompt for what is missing between two texts.
+
+        Raises:
+            TemplateRefused: the template does not take them.
+            NoPlaceFor: it cannot ask for that.
+        """
         ...
 
 
@@ -47,14 +114,25 @@ def conversation(
 ) -> tuple[Message, ...]:
     """What a chat sends: *system*, unless *messages* begin with another, *examples*, *messages*."""
     own = bool(messages) and messages[0].role == "system"
-    first = (Message("system", system),) if system and not own else ()
-    return (*first, *examples, *messages)
+    first = _system("" if own else system)
+    return (*first, *traced(examples, EXAMPLE), *traced(messages))
 
 
 def one_shot(system: str, examples: Sequence[Message], text: str) -> tuple[Message, ...]:
     """What a single question sends: *system*, *examples*, and *text* as the user, even empty."""
-    first = (Message("system", system),) if system else ()
-    return (*first, *examples, Message("user", text))
+    question = Message("user", text)
+    return (*_system(system), *traced(examples, EXAMPLE), *traced((question,)))
+
+
+def traced(messages: Sequence[Message], part: Part = "") -> tuple[Message, ...]:
+    """*messages* whose contents know that they are of *part*, or else of their role."""
+    return tuple(
+        replace(each, content=Traced.of(each.content, part or each.role)) for each in messages
+    )
+
+
+def _system(text: str) -> tuple[Message, ...]:
+    return traced((Message("system", text),), SYSTEM) if text else ()
 
 
 def truncate(
@@ -74,15 +152,24 @@ def truncate(
 
 
 def variables(
-    messages: Sequence[Message], *, bos: str, eos: str, tools: Sequence[Any] = ()
+    messages: Sequence[Message],
+    *,
+    bos: str,
+    eos: str,
+    tools: Sequence[Any] = (),
+    think: Think = None,
 ) -> dict[str, Any]:
     """What a model's own template may refer to."""
+    thinking = {} if think is None else {"enable_thinking": bool(think)}
+    effort = {"reasoning_effort": think} if isinstance(think, str) else {}
     return {
         "messages": [to_json(message) for message in messages],
         "tools": list(tools) or None,
         "add_generation_prompt": True,
         "bos_token": bos,
         "eos_token": eos,
+        **thinking,
+        **effort,
     }
 
 

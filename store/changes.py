@@ -81,6 +81,14 @@ class Changes:
             self._history.forget(name)
         return self._discard(needs)
 
+    def abandon(self, created: set[Digest]) -> None:
+        """Remove those of *created* that nothing refers to, if no build is going on."""
+        from mbuild.store.sweep import Unknowable, discard, in_use
+
+        with locks.alone_if_free(f"{self._ours}/lock") as free, suppress(Unknowable):
+            if free:
+                discard(self._blobs, created - in_use(self._catalogue, self._history).blobs)
+
     def remove_leftovers(self) -> int:
         """Remove what a killed import left among the blobs: the bytes that this frees."""
         from mbuild.store.sweep import remove_leftovers

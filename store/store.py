@@ -17,7 +17,7 @@ on the way leaves each name as it was. Reading takes no lock and makes no folder
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -206,6 +206,15 @@ class Store:
             self.read(name)
         self._prepare()
         return self._changes().remove(name)
+
+    def abandon(self, created: Iterable[Digest]) -> None:
+        """Take out what a failed build has *created*, unless something refers to it by now.
+
+        While another build is going on, which may be about to, it stays for a later sweep.
+        """
+        digests = set(created)
+        if digests:
+            self._changes().abandon(digests)
 
     def _changes(self) -> "Changes":
         # Imported here: most commands only read.

@@ -44,11 +44,22 @@ PURE = {
         "progress",
         "recipe",
         "source",
+        "stop_rules",
         "syntax",
         "template",
+        "template_rules",
     },
-    "runtime": {"batch", "engine", "message", "options", "prompt", "wire"},
-    "cli": {"conversation", "goduration", "humanize", "report", "slash", "statistics", "wordwrap"},
+    "runtime": {"batch", "budget", "engine", "message", "options", "prompt", "tokens", "wire"},
+    "cli": {
+        "conversation",
+        "goduration",
+        "humanize",
+        "report",
+        "slash",
+        "statistics",
+        "worddiff",
+        "wordwrap",
+    },
 }
 
 IMPURE = {
@@ -65,18 +76,32 @@ IMPURE = {
         "remote",
     }
     | {"stamps", "store", "sweep", "tree"},
-    "compiler": {"build", "create", "fitness", "gguf", "grammar", "inputs", "origin", "weights"},
+    "compiler": {"build", "create", "fitness", "gguf", "grammar", "inputs", "origin", "weights"}
+    | {"review", "vocabulary"},
     "runtime": {
         "answer",
         "cores",
+        "go_template",
         "jinja",
         "jinja_worker",
         "llama",
         "llama_child",
         "model",
         "native",
+        "renderers",
     },
-    "cli": {"app", "building", "chat", "commands", "failure", "findings", "mbuild", "options"}
+    "cli": {
+        "app",
+        "budget",
+        "building",
+        "chat",
+        "commands",
+        "failure",
+        "findings",
+        "mbuild",
+        "options",
+    }
+    | {"asking", "rendering"}
     | {"answering", "history", "line_editor", "saving", "signals", "spinner", "terminal", "views"},
 }
 

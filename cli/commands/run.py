@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mbuild.cli.options import ModelName, debug_option, store, store_option
+from mbuild.cli.options import (
+    ModelName,
+    debug_option,
+    renderer_option,
+    store,
+    store_option,
+)
 from mbuild.cli.signals import ends_when_told
 from mbuild.store.name import Name
 
 if TYPE_CHECKING:
     from mbuild.runtime.answer import Session
+    from mbuild.runtime.renderers import Choice
     from mbuild.store.store import Store
 
 _THINK = ("true", "false", "high", "medium", "low", "max")
@@ -75,6 +82,7 @@ def _one_of(words: tuple[str, ...]) -> str:
 @click.option(
     "--think", callback=_refuse_think, expose_value=False, metavar="LEVEL", help="Not there yet."
 )
+@renderer_option
 @store_option
 @debug_option
 @click.pass_context
@@ -86,6 +94,7 @@ def command(
     *,
     verbose: bool,
     nowordwrap: bool,
+    renderer: "Choice | None",
 ) -> None:
     """Chat with MODEL, or give it one PROMPT and leave.
 
@@ -101,7 +110,7 @@ def command(
         sys.stdout.reconfigure(errors="replace")  # An answer may hold any character.
     models = store(ctx)
     name = models.resolve(Name.parse(model))
-    with ends_when_told(), _opener(models) as opened:
+    with ends_when_told(), _opener(models, renderer) as opened:
         session = opened(name)  # Whatever is wrong with it is said before anything is read.
         words = [*_piped(), *prompt]
         if words or not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -119,7 +128,7 @@ def _piped() -> list[str]:
 
 
 @contextmanager
-def _opener(models: "Store") -> Iterator[Callable[[Name], "Session"]]:
+def _opener(models: "Store", renderer: "Choice | None") -> Iterator[Callable[[Name], "Session"]]:
     """What opens models of the store, without loading them yet."""
     # Imported here: a command that was typed wrongly needs none of it.
     from mbuild.runtime.answer import Session
@@ -131,7 +140,7 @@ def _opener(models: "Store") -> Iterator[Callable[[Name], "Session"]]:
 
     def opened(name: Name) -> Session:
         model = open_model(name.short, models.load(name), models.blobs)
-        return Session(model, start=Llama, templates=templates)
+        return Session(model, start=Llama, templates=templates, renderer=renderer)
 
     try:
         yield opened

@@ -180,9 +180,9 @@ class _Parser:
         extra = ""
         started = self.scope.action_line
         if started and started != token.line:
-            extra = f" action started at :{started}"
+            extra = f" started at :{started}"
             if not token.value.endswith(" action"):
-                extra = " in" + extra
+                extra = " in action" + extra
         raise self.failure(token.value + extra, token)
 
     # Statements.

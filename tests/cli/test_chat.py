@@ -212,9 +212,9 @@ def test_a_model_that_is_not_there_leaves_the_old_one(desk: Desk, name: str) -> 
 
 
 def test_a_model_that_cannot_run_leaves_the_old_one(desk: Desk) -> None:
-    build(desk.folder, "TEMPLATE {{ .Prompt }}\n", "templated")
-    desk.chat("/load templated", "hi")
-    assert desk.err.startswith("error: templated:latest has a TEMPLATE")
+    build(desk.folder, "RENDERER qwen3-coder\n", "foreign")
+    desk.chat("/load foreign", "hi")
+    assert desk.err.startswith("error: foreign:latest needs the renderer 'qwen3-coder'")
     assert len(desk.aviary.prompts) == 1
 
 

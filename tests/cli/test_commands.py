@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from gguf_files import write_gguf
 from shell import Shell, need
@@ -344,6 +345,21 @@ def test_a_store_without_permission_is_told_by_its_path(shell: Shell) -> None:
     assert "permission denied" in ran.err
     assert "Traceback" not in ran.err
     assert shell.run("show", "kid", "--license", prefix=prefix).out == "MIT\n"
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colours_are_for_terminals_that_want_them(
+    shell: Shell, no_color: str, coloured: bool
+) -> None:
+    environment = shell.environment({"NO_COLOR": no_color, "TERM": "xterm"})
+    shell.write("Modelfile", "FROM ./nope.gguf\n")
+    for words in (["show", "nope"], ["create", "kid"]):
+        child = pexpect.spawn(
+            sys.executable, ["-m", "mbuild", *words], cwd=shell.folder, env=environment, timeout=60
+        )
+        child.expect(pexpect.EOF)
+        child.close()
+        assert (b"\x1b[" in child.before) is coloured
 
 
 HEAVY = ("llama_cpp", "numpy", "huggingface_hub", "prompt_toolkit", "rich", "lark", "jinja2")

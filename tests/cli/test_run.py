@@ -196,12 +196,11 @@ def test_a_bad_name(shell: Shell) -> None:
     assert ran.err.startswith("Error: 'a/b/c/d/e' is no model's name\n")
 
 
-def test_a_model_with_a_template_cannot_be_run_yet(shell: Shell) -> None:
-    shell.write("Modelfile", GREEDY + "TEMPLATE {{ .Prompt }}\n")
+@needs_llama
+def test_a_template_makes_the_prompt(shell: Shell) -> None:
+    shell.write("Modelfile", GREEDY + "TEMPLATE {{ .Prompt }} two\n")
     shell.ok("create", "kid")
-    ran = shell.run("run", "kid", "hi")
-    assert (ran.status, ran.out) == (1, "")
-    assert ran.err.startswith("Error: kid:latest has a TEMPLATE, ")
+    assert shell.ok("run", "kid", "one") == " three four five six seven eight\n\n"
 
 
 @pytest.mark.parametrize(

@@ -594,3 +594,47 @@ def test_a_tensor_beyond_the_end_is_refused_before_it_is_copied(work: Workplace)
     )
     assert work.create("FROM ./m.gguf") is None
     assert not Path(work.store.blobs.folder).exists()
+
+
+def _blobs(work: Workplace) -> set[str]:
+    folder = Path(work.store.blobs.folder)
+    return set(os.listdir(folder)) if folder.exists() else set()
+
+
+def test_a_build_that_fails_leaves_no_blob_of_its_own(
+    work: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.file("m.gguf")
+    work.create("FROM ./m.gguf\nSYSTEM kept\n", "kept")
+    before = _blobs(work)
+    tiny_llama(work.folder / "n.gguf", seed=8)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(work.store, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        work.create("FROM ./n.gguf\nSYSTEM kept\nLICENSE new\n")
+    assert _blobs(work) == before
+
+
+def test_what_another_build_needs_by_now_stays(work: Workplace) -> None:
+    work.file("m.gguf")
+    with work.store.building():  # Another one is going on.
+        assert work.create("FROM ./m.gguf\nTEMPLATE {{ .Prompt }}\nSYSTEM a\n") is not None
+        left = work.store.blobs.put(b"its own")
+        work.store.abandon([left.digest])
+    assert left.digest in work.store.blobs
+    work.store.abandon([left.digest])
+    assert left.digest not in work.store.blobs
+    manifest = work.store.load(Name.parse("kid"))
+    work.store.abandon([layer.digest for layer in manifest.blobs])
+    assert all(layer.digest in work.store.blobs for layer in manifest.blobs)
+
+
+def test_checks_that_need_the_vocabulary_are_said_to_be_skipped(work: Workplace) -> None:
+    work.file("m.gguf")
+    work.create("FROM ./m.gguf\nPARAMETER stop <|im_end|>\n")
+    assert [line for line in work.said if line.startswith("note: ")]
+    work.create("FROM ./m.gguf\nSYSTEM a\n")
+    assert not [line for line in work.said if line.startswith("note: ")]

@@ -249,3 +249,29 @@ def test_an_array_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
     header = gguf.read(path)
     assert header.metadata["b"] == 7
     assert header.metadata["c"] == gguf.Array(gguf.Kind.INT32, 400_000)
+
+
+def test_single_texts_of_an_array_can_be_read(tmp_path: Path) -> None:
+    words = ["a", "", "ü", "d" * 3_000_000, "e"]
+    path = write_gguf(tmp_path / "m.gguf", {"before": [1, 2], "words": words, "behind": "x"})
+    assert gguf.texts(path, "words", (4, 0, 2, 2)) == {0: "a", 2: "ü", 4: "e"}
+    assert gguf.texts(path, "words", (-1, 5)) == {}
+    assert gguf.texts(path, "before", (0,)) == {}
+    assert gguf.texts(path, "behind", (0,)) == {}
+    assert gguf.texts(path, "missing", (0,)) == {}
+
+
+@pytest.mark.parametrize("cut", [-1, -4, -12])
+def test_texts_of_a_file_that_ends_too_early(tmp_path: Path, cut: int) -> None:
+    path = write_gguf(tmp_path / "m.gguf", {"words": ["abcd", "efgh"]}, alignment=1)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(gguf.BadGguf):
+        gguf.texts(path, "words", (1,))
+
+
+def test_texts_that_claim_to_be_longer_than_the_file(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "m.gguf", {"words": ["abcd"]}, alignment=1)
+    data = path.read_bytes()
+    path.write_bytes(data[:-12] + (1 << 62).to_bytes(8, "little") + data[-4:])
+    with pytest.raises(gguf.BadGguf, match="claims 4611686018427387904 bytes"):
+        gguf.texts(path, "words", (0,))

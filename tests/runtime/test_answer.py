@@ -9,12 +9,13 @@ import pytest
 from gguf_files import tiny_llama
 from shelf import Shelf
 
-from mbuild.runtime.answer import Dropped, Event, NoSuchRenderer, Session, TemplateNotYet
+from mbuild.runtime.answer import Dropped, Event, Session
 from mbuild.runtime.engine import EngineDied, Finished, Load, Parrot, Piece, PromptTooLong, Reason
-from mbuild.runtime.jinja import TemplateRefused, Templates
+from mbuild.runtime.jinja import Templates
 from mbuild.runtime.message import Message
 from mbuild.runtime.model import Model
 from mbuild.runtime.options import BadOption
+from mbuild.runtime.prompt import TemplateRefused
 from mbuild.store.config import Config
 from mbuild.store.manifest import MediaType
 
@@ -199,27 +200,48 @@ def test_after_a_death_the_next_question_gets_another_engine(
     assert [parrot.closed for parrot in started] == [True, True]
 
 
-@pytest.mark.parametrize(
-    ("config", "more", "error", "message"),
-    [
-        pytest.param(
-            Config(), [(MediaType.TEMPLATE, "{{ .Prompt }}")], TemplateNotYet, "kid has a TEMPLATE"
-        ),
-        pytest.param(
-            Config(renderer="qwen3"), [], NoSuchRenderer, "kid needs the renderer 'qwen3'"
-        ),
-        pytest.param(Config(parser="harmony"), [], NoSuchRenderer, "the parser 'harmony'"),
-    ],
-    ids=["template", "renderer", "parser"],
-)
-def test_what_cannot_be_rendered_is_refused_by_name(
-    tmp_path: Path,
-    templates: Templates,
-    config: Config,
-    more: list[Any],
-    error: type[Exception],
-    message: str,
+def test_a_model_with_a_template_is_rendered_by_it(tmp_path: Path, templates: Templates) -> None:
+    kid = model(
+        tmp_path,
+        (MediaType.TEMPLATE, "{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}"),
+        (MediaType.SYSTEM, "S"),
+        messages=[{"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}],
+    )
+    aviary = Aviary("well<|im_end|>")
+    with Session(kid, start=aviary, templates=templates) as session:
+        said = text(session.ask("why?"))
+        text(session.chat([Message("system", "T"), HI]))
+    first = "<system>S<user>U<assistant>A<user>why?"
+    # As in the reference, the examples stand before the request's own system message.
+    assert aviary.prompts == [first, "<user>U<assistant>A<system>T<user>hi"]
+    assert said == "well<|im_end|>"
+
+
+def test_another_renderer_can_be_asked_for(tmp_path: Path, templates: Templates) -> None:
+    kid = model(tmp_path, (MediaType.TEMPLATE, "{{ .Prompt }}"), config=Config(renderer="qwen3"))
+    aviary = Aviary()
+    with Session(kid, start=aviary, templates=templates, renderer="jinja") as session:
+        text(session.ask("hi"))
+    with Session(kid, start=aviary, templates=templates, renderer="go") as session:
+        text(session.ask("hi"))
+    assert aviary.prompts == ["user:hi\n", "hi"]
+
+
+def test_an_old_turn_of_a_template_is_dropped_as_its_tokens_count(
+    tmp_path: Path, templates: Templates
 ) -> None:
-    kid = model(tmp_path, *more, config=config)
-    with pytest.raises(error, match=message):
-        Session(kid, start=Aviary(), templates=templates)
+    kid = model(tmp_path, (MediaType.TEMPLATE, "[{{ .Prompt }}]{{ .Response }}"))
+    turns = [HI, Message("assistant", "hello"), Message("user", "bye")]
+    aviary = Aviary()
+    with Session(kid, start=aviary, templates=templates) as session:
+        first, *_ = session.chat(turns, {"num_ctx": 13})
+    assert first == Dropped(tuple(turns[:1]), 13)
+    assert aviary.prompts == ["[]hello[bye]"]
+
+
+def test_a_template_needs_no_jinja(tmp_path: Path) -> None:
+    kid = model(tmp_path, (MediaType.TEMPLATE, "{{ .Prompt }}"))
+    templates = Templates()
+    with Session(kid, start=Aviary(), templates=templates) as session:
+        session.warm()
+    assert templates._worker is None

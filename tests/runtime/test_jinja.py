@@ -13,10 +13,10 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mbuild.runtime import jinja
-from mbuild.runtime.engine import EngineMissing, Vocabulary
-from mbuild.runtime.jinja import ChatTemplate, TemplateRefused, Templates, TemplateTooBig
+from mbuild.runtime.engine import EngineMissing
+from mbuild.runtime.jinja import ChatTemplate, Templates, TemplateTooBig
 from mbuild.runtime.message import Message
-from mbuild.runtime.prompt import CHATML
+from mbuild.runtime.prompt import CHATML, NoPlaceFor, TemplateRefused, Think
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -231,8 +231,8 @@ TALK = (
 
 
 def test_chatml(templates: Templates, snapshot: SnapshotAssertion) -> None:
-    template = ChatTemplate(templates, CHATML, Vocabulary(10, "<s>", "</s>"))
-    assert template.render(TALK) == snapshot
+    template = ChatTemplate(templates, CHATML, bos="<s>", eos="</s>")
+    assert template.render(TALK).text == snapshot
 
 
 def test_a_template_gets_what_transformers_gives(templates: Templates) -> None:
@@ -240,10 +240,30 @@ def test_a_template_gets_what_transformers_gives(templates: Templates) -> None:
         templates,
         "{{ bos_token }}{{ messages | tojson }}{{ tools is none }}{{ add_generation_prompt }}"
         "{{ eos_token }}",
-        Vocabulary(10, "<s>", "</s>"),
+        bos="<s>",
+        eos="</s>",
     )
     message = json.dumps([{"role": "user", "content": "Bye"}])
-    assert template.render(TALK[3:]) == f"<s>{message}TrueTrue</s>"
+    assert template.render(TALK[3:]).text == f"<s>{message}TrueTrue</s>"
+
+
+@pytest.mark.parametrize(
+    ("think", "expected"),
+    [(None, "|"), (False, "False|"), (True, "True|"), ("low", "True|low")],
+)
+def test_thinking_is_said_in_the_words_of_such_templates(
+    templates: Templates, think: Think, expected: str
+) -> None:
+    template = ChatTemplate(templates, "{{ enable_thinking }}|{{ reasoning_effort }}")
+    assert template.render(TALK, think=think).text == expected
+
+
+def test_what_the_template_has_no_place_for_is_refused(templates: Templates) -> None:
+    template = ChatTemplate(templates, CHATML)
+    with pytest.raises(NoPlaceFor, match="no place for tools"):
+        template.render(TALK, tools=[{"type": "function"}])
+    with pytest.raises(NoPlaceFor, match="no place for a suffix"):
+        template.fill_in("a", "b")
 
 
 def _process(worker: Templates) -> int:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -154,6 +154,19 @@ def test_what_the_engine_says_of_itself(start: Start) -> None:
 )
 def test_tokenize(rote: Llama, text: str, expected: list[bytes]) -> None:
     assert list(rote.pieces(rote.tokenize(text))) == expected
+
+
+def test_a_vocabulary_alone_tokenizes_as_the_whole_model_does(tmp_path: Path) -> None:
+    weights = str(tiny_llama(tmp_path / "tiny.gguf"))
+    text = "one two<|im_end|>"
+    whole, alone = Llama(Load(weights)), Llama(Load(weights, vocab_only=True))
+    with closing(whole), closing(alone):
+        assert alone.tokenize(text) == whole.tokenize(text)
+        assert alone.pieces(alone.tokenize(text)) == (b"<s>", b"one", b" two", b"<|im_end|>")
+        assert alone.loaded.vocabulary == whole.loaded.vocabulary
+        assert alone.loaded.num_ctx == 0
+        with pytest.raises(ValueError, match="only the vocabulary is loaded"):
+            alone.generate(Request((1,)))
 
 
 def test_no_bos_where_the_vocabulary_wants_none(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from mbuild.runtime.jinja import Templates
 from mbuild.runtime.llama import Llama
 from mbuild.runtime.message import Message
 from mbuild.runtime.model import Model
+from mbuild.runtime.prompt import conversation
+from mbuild.runtime.renderers import choose
+from mbuild.runtime.tokens import attribute
 from mbuild.store.config import Config
 
 pytestmark = [
@@ -36,6 +40,7 @@ pytestmark = [
 
 FRANCE = "What is the capital of France?"
 KID = "You are a 5-year old kid."
+USERS = (Message("user", FRANCE),)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,34 @@ def test_a_plain_question_gets_the_same_sensible_answer_twice(session: Session) 
     assert first == second
     assert finished.reason is Reason.STOP
     assert "<|im_end|>" not in first
+
+
+CHATML = """\
+{{- range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+"""
+
+
+def test_a_chatml_template_makes_the_prompt_and_tokens_of_the_models_own(smollm2: Path) -> None:
+    path = str(smollm2)
+    header = gguf.read(path)
+    kid = Model("kid", Config(), path, (), (), CHATML, KID, (), {}, (), header)
+    turns = conversation(KID, (), [Message("user", "hi"), Message("assistant", "é"), *USERS])
+    with closing(Templates()) as templates, closing(Llama(Load(path, vocab_only=True))) as engine:
+        own = choose(kid, templates, "jinja").render(turns).text
+        prompt = choose(kid, templates).render(turns)
+        assert prompt.text == own
+        ids = engine.tokenize(own)
+        tokens = attribute(prompt, ids, engine.pieces(ids), bos=engine.loaded.vocabulary.bos)
+    parts: dict[str, list[bytes]] = {
+        part: [] for part in ("template", "system", "user", "assistant")
+    }
+    for token in tokens:
+        parts[str(token.part)].append(token.data)
+    assert b"".join(parts["system"]).decode() == KID
+    assert b"".join(parts["user"]).decode() == "hi" + FRANCE
+    assert b"".join(parts["assistant"]).decode() == "é"
 
 
 def test_the_prompt_is_what_the_models_own_template_makes_of_it(session: Session) -> None:

@@ -100,7 +100,8 @@ def _install() -> tuple[str, ...]:
 
 
 def _system(error: OSError) -> Failure:
-    what = (error.strerror or str(error)).lower()
+    said = error.strerror or str(error)
+    what = said[:1].lower() + said[1:]
     where = f"{error.filename}: " if error.filename is not None else ""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:

@@ -1,8 +1,9 @@
 """``mbuild create``."""
 
+import errno
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from mbuild.compiler.diagnostic import Diagnostic
     from mbuild.runtime.budget import Budget
     from mbuild.store.store import Store
+
+_LARGEST = 64 << 20  # bytes of a Modelfile
 
 _QUANTIZE = """-q/--quantize is not there yet: mbuild keeps weights as they are
   hint: quantize the file first, with llama.cpp's `llama-quantize IN.gguf OUT.gguf Q4_K_M`"""
@@ -112,15 +115,23 @@ def _review(order: Order, models: "Store", counted: "list[Budget]") -> Review:
 def _read(file: str | None) -> tuple[str, bytes, str]:
     """The Modelfile's name, its bytes, and the folder that its paths are seen from."""
     if file == "-":
-        return "<stdin>", sys.stdin.buffer.read(), os.getcwd()
+        return "<stdin>", _all(sys.stdin.buffer, "<stdin>"), os.getcwd()
     path = file or "Modelfile"
     try:
         with open(path, "rb") as opened:
-            return path, opened.read(), os.path.dirname(os.path.abspath(path))
+            return path, _all(opened, path), os.path.dirname(os.path.abspath(path))
     except FileNotFoundError:
         if file is not None:
             raise
         return "<no Modelfile>", b"FROM .", os.getcwd()
+
+
+def _all(opened: BinaryIO, path: str) -> bytes:
+    """What is in a file; a device or a pipe may have no end."""
+    data = opened.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise OSError(errno.EFBIG, f"larger than {_LARGEST >> 20} MiB, so no Modelfile", path)
+    return data
 
 
 def _print(findings: "tuple[Diagnostic, ...]") -> None:

@@ -198,6 +198,7 @@ def test_a_bad_modelfile_is_refused_and_changes_nothing(
         pytest.param(["create", "a b"], "'a b' is no model's name", id="a bad name"),
         pytest.param(["create", "kid", "-f", "nope"], "nope: no such file", id="no Modelfile"),
         pytest.param(["create", "kid", "-f", "."], ".: is a directory", id="a folder"),
+        pytest.param(["create", "kid", "-f", "/dev/zero"], "larger than 64 MiB", id="no end"),
         pytest.param(["show", "nope"], "no model nope:latest", id="show"),
         pytest.param(["cp", "nope", "x"], "no model nope:latest", id="cp"),
         pytest.param(["cp", "nope", "x:"], "'x:' is no model's name", id="a bad target"),

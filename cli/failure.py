@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from mbuild.compiler.decompile import Unsayable
 from mbuild.compiler.gguf import BadGguf
-from mbuild.store.blobs import MissingBlob
+from mbuild.store.blobs import MissingBlob, WrongDigest
+from mbuild.store.config import BadConfig
+from mbuild.store.contents import BadLayer
 from mbuild.store.name import BadName
 from mbuild.store.remote.package_index import BadWheel, NotInIndex, PipMissing
 from mbuild.store.store import DamagedModel, MissingModel, NewerStore
@@ -50,6 +52,8 @@ def explain(error: Exception) -> Failure:
             return Failure(str(error), ("python -m ensurepip, or install the package pip",))
         case NotInIndex():
             return Failure(str(error), ("pip config list shows which index is asked, and how",))
+        case BadLayer() | BadConfig() | WrongDigest():
+            return Failure(str(error), ("build or import the model again",))
         case BadGguf() | BadWheel() | Unsayable():
             return Failure(str(error))
     return _runtime(error) or Failure(str(error) or type(error).__name__, _bug(error))

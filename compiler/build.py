@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mbuild.compiler import inputs, review
 from mbuild.compiler.configuration import configure, inherited
@@ -22,6 +22,7 @@ from mbuild.compiler.weights import summary
 from mbuild.store import gojson
 from mbuild.store.blobs import Stored
 from mbuild.store.config import Config
+from mbuild.store.contents import parameters as inherited_options
 from mbuild.store.digest import Digest
 from mbuild.store.manifest import Layer, Manifest, MediaType
 from mbuild.store.name import Name
@@ -391,7 +392,7 @@ class _Bench:
             layers = _without(layers, MediaType.SYSTEM)
             layers.append(self._put(MediaType.SYSTEM, _bytes(recipe.system.text)))
         layers += [self._put(MediaType.LICENSE, _bytes(text)) for text in recipe.licenses]
-        merged = self._inherited_parameters(layers) | _as_floats(parameters)
+        merged = inherited_options(layers, self._store.blobs) | _as_floats(parameters)
         if merged:
             layers = _without(layers, MediaType.PARAMS)
             text = gojson.encode(merged, sort_keys=True) + "\n"
@@ -401,15 +402,6 @@ class _Bench:
             turns = [{"role": turn.role, "content": turn.content} for turn in recipe.messages]
             layers.append(self._put(MediaType.MESSAGES, _bytes(gojson.encode(turns) + "\n")))
         return layers
-
-    def _inherited_parameters(self, layers: Iterable[Layer]) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        for layer in layers:
-            if layer.media_type == MediaType.PARAMS:
-                # As in the reference, every number is a 64-bit float.
-                data = self._store.blobs.read(layer.digest)
-                merged |= json.loads(data, parse_int=float) or {}
-        return merged
 
     def learn(self, recipe: Recipe, layers: Sequence[Layer], *, wanted: bool) -> None:
         """Look the vocabulary up, if that is *wanted* and would help."""
@@ -434,7 +426,7 @@ def _without(layers: Iterable[Layer], media_type: str) -> list[Layer]:
     return [layer for layer in layers if layer.media_type != media_type]
 
 
-def _as_floats(parameters: Mapping[str, ParameterValue]) -> dict[str, ParameterValue]:
+def _as_floats(parameters: Mapping[str, ParameterValue]) -> dict[str, gojson.Json]:
     return {
         name: float(value) if type(value) is int else value for name, value in parameters.items()
     }

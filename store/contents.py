@@ -5,7 +5,7 @@ wins, all count, or they are merged.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mbuild.store.blobs import Blobs
@@ -69,7 +69,7 @@ def contents(manifest: Manifest, blobs: Blobs) -> Contents:
         draft=_last(manifest, MediaType.DRAFT),
         template=None if template is None else text(blobs, template.digest),
         system=None if system is None else text(blobs, system.digest),
-        parameters=_parameters(manifest, blobs),
+        parameters=parameters(manifest.layers, blobs),
         messages=_messages(manifest, blobs),
         licenses=tuple(text(blobs, layer.digest) for layer in manifest.of_type(MediaType.LICENSE)),
         unknown=tuple(
@@ -96,15 +96,20 @@ def _config(manifest: Manifest, blobs: Blobs) -> Config:
     return Config.decode(blobs.read(manifest.config.digest))
 
 
-def _parameters(manifest: Manifest, blobs: Blobs) -> dict[str, Json]:
+def parameters(layers: Iterable[Layer], blobs: Blobs) -> dict[str, Json]:
+    """The options of all parameter layers among *layers*, merged; a later one wins.
+
+    Raises:
+        MissingBlob, BadLayer: as :func:`contents`.
+    """
     merged: dict[str, Json] = {}
-    for layer in manifest.of_type(MediaType.PARAMS):
-        value = _json(layer, blobs)
-        if value is None:
+    for layer in layers:
+        if layer.media_type != MediaType.PARAMS:
             continue
-        if not isinstance(value, Mapping):
+        value = _json(layer, blobs)
+        if value is not None and not isinstance(value, Mapping):
             raise BadLayer(layer, "is no JSON object")
-        merged.update(value)
+        merged.update(value or {})
     return merged
 
 

@@ -13,7 +13,7 @@ from wheels import Index, index, make_wheel
 from mbuild.compiler.create import Order, create
 from mbuild.compiler.diagnostic import Code, Severity
 from mbuild.compiler.progress import Progress, Status
-from mbuild.store.contents import contents
+from mbuild.store.contents import BadLayer, contents
 from mbuild.store.digest import Digest
 from mbuild.store.manifest import Manifest, MediaType
 from mbuild.store.name import Name
@@ -638,3 +638,13 @@ def test_checks_that_need_the_vocabulary_are_said_to_be_skipped(work: Workplace)
     assert [line for line in work.said if line.startswith("note: ")]
     work.create("FROM ./m.gguf\nSYSTEM a\n")
     assert not [line for line in work.said if line.startswith("note: ")]
+
+
+def test_a_base_whose_parameters_are_no_json_is_named(work: Workplace) -> None:
+    work.file("m.gguf")
+    manifest = work.create("FROM ./m.gguf\nPARAMETER seed 1\n", "base")
+    assert manifest is not None
+    (layer,) = manifest.of_type(MediaType.PARAMS)
+    Path(work.store.blobs.path(layer.digest)).write_bytes(b"{oops")
+    with pytest.raises(BadLayer, match="is no JSON"):
+        work.create("FROM base\nPARAMETER seed 2\n")

@@ -73,6 +73,19 @@ class Shell:
         assert ran.status == 0, ran.err
         return ran.out
 
+    def python(self, script: str) -> str:
+        """What a Python program that must work prints, in this folder and with this store."""
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def write(self, name: str, text: str) -> Path:
         """A file in the folder."""
         path = self.folder / name

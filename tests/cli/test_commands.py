@@ -379,15 +379,8 @@ def test_a_quick_command_imports_nothing_heavy(shell: Shell, words: list[str]) -
         f"try: cli({words!r}, standalone_mode=False)\n"
         "finally: print(','.join(sorted(sys.modules)), file=sys.__stdout__)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=shell.folder,
-        env=shell.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split(",")}
+    printed = shell.python(script)
+    loaded = {name.split(".")[0] for name in printed.splitlines()[-1].split(",")}
     assert not loaded & {*HEAVY, "starlette", "fastapi", "uvicorn", "aiohttp"}
 
 
@@ -400,17 +393,10 @@ def test_an_unchanged_create_does_not_import_the_parser(shell: Shell) -> None:
         "cli(['create', 'kid', '--quiet'], standalone_mode=False)\n"
         "print(','.join(sorted(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=shell.folder,
-        env=shell.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "mbuild.compiler.inputs" in done.stdout
-    assert "mbuild.compiler.parser" not in done.stdout
-    assert "mbuild.compiler.build" not in done.stdout
+    printed = shell.python(script)
+    assert "mbuild.compiler.inputs" in printed
+    assert "mbuild.compiler.parser" not in printed
+    assert "mbuild.compiler.build" not in printed
 
 
 def test_an_edit_reads_no_weights(shell: Shell) -> None:
@@ -426,12 +412,4 @@ def test_an_edit_reads_no_weights(shell: Shell) -> None:
         "cli(['create', 'kid', '-f', 'Modelfile'], standalone_mode=False)\n"
     )
     shell.write("Modelfile", "FROM base\nSYSTEM y\n")
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=shell.folder,
-        env=shell.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    shell.python(script)

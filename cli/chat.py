@@ -6,13 +6,12 @@ What a line means is decided in :mod:`mbuild.cli.slash`; here it takes effect.
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import click
 
 from mbuild.cli import report, slash
-from mbuild.cli.answering import write_answer, write_timings
+from mbuild.cli.answering import Display, Manner, write_answer, write_timings
 from mbuild.cli.conversation import Conversation
 from mbuild.cli.failure import explain
 from mbuild.cli.history import History
@@ -29,8 +28,9 @@ from mbuild.runtime.engine import CannotLoad, PromptTooLong
 from mbuild.runtime.jinja import TemplateTooBig
 from mbuild.runtime.model import Unanswering
 from mbuild.runtime.options import BadOption
-from mbuild.runtime.prompt import TemplateRefused
+from mbuild.runtime.prompt import TemplateRefused, Think
 from mbuild.runtime.renderers import NoSuchRenderer
+from mbuild.runtime.thinking import NoThinking
 from mbuild.store.blobs import MissingBlob
 from mbuild.store.config import BadConfig
 from mbuild.store.contents import BadLayer
@@ -55,6 +55,7 @@ _PASSING = (
     MissingModel,
     NewerStore,
     NoSuchRenderer,
+    NoThinking,
     PromptTooLong,
     TemplateRefused,
     TemplateTooBig,
@@ -72,14 +73,6 @@ class Editor(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Display:
-    """How answers are shown."""
-
-    wrap: bool
-    verbose: bool
-
-
 class Chat:
     """A chat with the model *name*, by *session*; *open_session* opens others for ``/load``."""
 
@@ -93,12 +86,14 @@ class Chat:
         editor: Editor,
         history: History,
         display: Display,
+        manner: Manner,
     ) -> None:
         self._store = store
         self._open_session = open_session
         self._editor = editor
         self._history = history
         self._display = display
+        self._manner = manner
         self._conversation = Conversation()
         self._name = name
         self._session = session
@@ -145,6 +140,8 @@ class Chat:
                 click.echo("Set system message.")
             case slash.Switch():
                 self._switch(command)
+            case slash.SetThink(think, told):
+                self._set_think(think, told)
             case slash.Show(view):
                 self._show(view)
             case slash.Load(name):
@@ -163,11 +160,20 @@ class Chat:
     def _answer(self, text: str) -> None:
         talk = self._conversation
         talk.add("user", text)
-        events = self._session.chat(talk.messages, talk.options)
-        said = write_answer(events, cancel=self._session.cancel, wrap=self._display.wrap)
+        events = self._session.chat(
+            talk.messages,
+            talk.options,
+            think=self._manner.think,
+            truncate=self._manner.truncate,
+        )
+        try:
+            said = write_answer(events, cancel=self._session.cancel, display=self._display)
+        except _PASSING:
+            talk.take_back()  # Else what was refused would be sent, and refused, again.
+            raise
         # A stopped answer would mislead the next one; the question stays.
         if said.whole:
-            talk.add("assistant", said.text)
+            talk.add("assistant", said.text, thinking=said.thinking)
         if self._display.verbose:
             write_timings(said)
 
@@ -191,6 +197,13 @@ class Chat:
             case Mode.VERBOSE:
                 self._display.verbose = command.on
         click.echo(command.told, nl=False)
+
+    def _set_think(self, think: Think, told: str) -> None:
+        self._manner.think = think
+        if not self._session.thinks:
+            warning = f'warning: model "{self._name.short}" does not support thinking output'
+            click.echo(warning, err=True)
+        click.echo(told, nl=False)
 
     def _show(self, view: View) -> None:
         match view:

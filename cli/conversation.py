@@ -28,9 +28,13 @@ class Conversation:
     def options(self) -> Mapping[str, Any]:
         return self._options
 
-    def add(self, role: str, content: str) -> None:
-        """Add what one side said."""
-        self._messages.append(Message(role, content))
+    def add(self, role: str, content: str, *, thinking: str = "") -> None:
+        """Add what one side said, and what it thought before."""
+        self._messages.append(Message(role, content, thinking))
+
+    def take_back(self) -> None:
+        """Forget what was said last."""
+        self._messages.pop()
 
     def set_system(self, text: str) -> None:
         """Add a system message; one that nothing has been said after is replaced."""

@@ -47,6 +47,11 @@ def renderer_option(command: _Command) -> _Command:
     )(command)
 
 
+def think_level(text: str) -> bool | str:
+    """Whether, or how much, a model is to think: ``true``, ``false`` or a level."""
+    return {"true": True, "false": False}.get(text, text)
+
+
 def store(ctx: click.Context) -> "Store":
     """The store that the command line, the environment or the home folder names."""
     # Imported here, as below: --help needs no store.

@@ -33,7 +33,8 @@ def painted(prompt: Prompt) -> str:
 def format_tokens(tokens: Sequence[Token]) -> str:
     """A line for each token, with its id, its text and its part, and how many there are."""
     rows = [(str(each.id), quoted(each.data), each.part or "") for each in tokens]
-    header, *lines = report.table(("ID", "TOKEN", "PART"), rows).splitlines()
+    titles = ("ID", "TOKEN", "PART" if _any_known(tokens) else "")
+    header, *lines = (line.rstrip() for line in report.table(titles, rows).splitlines())
     shown = [_paint(line, each.part) for line, each in zip(lines, tokens, strict=True)]
     return "\n".join([header, *shown, "", _counted(tokens)]) + "\n"
 
@@ -94,7 +95,14 @@ def _counted(tokens: Sequence[Token]) -> str:
     counts = Counter(each.part for each in tokens)
     plural = "token" if len(tokens) == 1 else "tokens"
     known = _listed((count, part) for part, count in counts.items() if part is not None)
+    if tokens and not _any_known(tokens):
+        known = " (of a Jinja template the parts are not known)"
     return f"{len(tokens)} {plural}{known}"
+
+
+def _any_known(tokens: Sequence[Token]) -> bool:
+    """Whether it is known of any token where it comes from; BOS is the vocabulary's anyway."""
+    return any(each.part not in (None, "vocabulary") for each in tokens)
 
 
 def _listed(counts: Iterable[tuple[int, str]]) -> str:

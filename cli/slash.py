@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mbuild.compiler.parameters import OPTIONS
+from mbuild.runtime.prompt import Think
+from mbuild.runtime.thinking import LEVELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,14 @@ class Switch:
     mode: Mode
     on: bool
     told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetThink:
+    """``/set think``, ``/set nothink``; *told* is what is said of it."""
+
+    think: Think
+    told: str
 
 
 class View(Enum):
@@ -100,7 +110,7 @@ class Tell:
     help: bool = False
 
 
-Command = Say | SetParameter | SetSystem | Switch | Show | Load | Save | Plain | Tell
+Command = Say | SetParameter | SetSystem | Switch | SetThink | Show | Load | Save | Plain | Tell
 
 _QUOTE = '"""'
 _OPENING = re.compile(r'(?:/set\S*\s+system\s+)?"""')
@@ -154,13 +164,23 @@ def _set(text: str) -> Command:
             return _set_system(text.split(maxsplit=2)[2:])
         case ["format", *_] | ["noformat"]:
             return _format(words)
-        case ["think" | "nothink", *_]:
-            return Tell(f"/set {words[0]} is not there yet: models think as they please\n")
+        case ["think", level, *_]:
+            return _set_think(level)
+        case ["think"]:
+            return SetThink(think=True, told="Set 'think' mode.\n")
+        case ["nothink", *_]:
+            return SetThink(think=False, told="Set 'nothink' mode.\n")
     return _SWITCHES.get(words[0]) or _unknown(f"/set {words[0]}")
 
 
 def _set_system(rest: list[str]) -> Command:
     return SetSystem(_unquoted(rest[0])) if rest else Tell(SET_HELP, help=True)
+
+
+def _set_think(level: str) -> Command:
+    if level in LEVELS:
+        return SetThink(think=level, told=f"Set 'think' mode to '{level}'.\n")
+    return Tell(f"There is no such level '{level}': it is one of {', '.join(LEVELS)}\n")
 
 
 def _format(words: list[str]) -> Tell:
@@ -237,6 +257,8 @@ def words(before: Sequence[str]) -> tuple[str, ...]:
             return tuple(OPTIONS)
         case ["/set", "format"]:
             return ("json",)
+        case ["/set", "think"]:
+            return LEVELS
         case ["/show"]:
             return tuple(_VIEWS)
         case ["/?" | "/help"]:
@@ -270,7 +292,8 @@ Commands:
   /set noformat               Have answers in any form
   /set verbose                Tell how long each answer took
   /set quiet                  Do not
-  /set think, nothink         Have the model think first, or not (not there yet)
+  /set think [LEVEL]          Have the model think first: low, medium, high, max
+  /set nothink                Do not
 
 """
 SHOW_HELP = """\

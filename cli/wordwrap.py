@@ -5,6 +5,7 @@ the left, clear to the end of the line) and written again on the next line.
 """
 
 import unicodedata
+from itertools import pairwise
 
 _SPARE = 5  # cells that stay free at the right
 _LONGEST = 10  # cells; a word longer than the terminal less these is split
@@ -41,8 +42,9 @@ class Wrapped:
                 return "\n"
             lead = self._break(size, width)
         self._column += size
-        # A wide character stands for a word of its own.
-        self._word = "" if blank or size >= 2 else self._word + character
+        # A wide character stands for a word of its own, with what is drawn into it.
+        alone = blank or size >= 2 or (size == 0 and not self._word)
+        self._word = "" if alone else self._word + character
         return lead + character
 
     def _break(self, size: int, width: int) -> str:
@@ -71,4 +73,4 @@ def cells(character: str, before: str = "") -> int:
 
 
 def _cells_of(text: str) -> int:
-    return sum(map(cells, text))
+    return sum(cells(character, before) for before, character in pairwise(f"\0{text}"))

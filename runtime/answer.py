@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from mbuild.runtime import options, prompt
+from mbuild.runtime import options, prompt, thinking
 from mbuild.runtime.engine import (
     Engine,
     EngineDied,
@@ -24,8 +24,9 @@ from mbuild.runtime.engine import (
 from mbuild.runtime.jinja import Templates
 from mbuild.runtime.message import Message
 from mbuild.runtime.model import Model
-from mbuild.runtime.prompt import TemplateRefused
-from mbuild.runtime.renderers import Choice, choose
+from mbuild.runtime.prompt import TemplateRefused, Think
+from mbuild.runtime.renderers import Choice, choose, thinks
+from mbuild.runtime.thinking import NoThinking, Thought
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,16 @@ class Dropped:
     num_ctx: int  # tokens
 
 
-Event = Dropped | Piece | Finished
+Event = Dropped | Thought | Piece | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A conversation, as the engine gets it."""
+
+    messages: tuple[Message, ...]
+    text: str
+    tokens: tuple[int, ...]
 
 
 class Session:
@@ -69,6 +79,20 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def thinks(self) -> bool:
+        """Whether the model can be asked to think."""
+        return thinks(self.model, self._renderer)
+
+    def check(self, think: Think) -> None:
+        """Do nothing if the model can be asked that.
+
+        Raises:
+            NoThinking: it is to think, and cannot.
+        """
+        if think and not self.thinks:
+            raise NoThinking(self.model.name)
+
     def warm(self, given: Mapping[str, Any] | None = None) -> None:
         """Load the weights, and have the template ready, before anyone asks.
 
@@ -84,21 +108,24 @@ class Session:
         messages: Sequence[Message],
         given: Mapping[str, Any] | None = None,
         *,
+        think: Think = None,
         truncate: bool = True,
     ) -> Iterator[Event]:
         """The answer to a conversation, whose last message is mostly the user's.
 
-        *given* are options that go before those of the model. Closing the iterator, and any
+        *given* are options that go before those of the model. A model that can think does, unless
+        *think* is false; its thoughts come apart from the answer. Closing the iterator, and any
         exception raised where it is read, Ctrl-C included, ends the answer.
 
         Raises:
+            NoThinking: see `check`.
             BadOption, EngineMissing, CannotLoad: see `warm`.
             TemplateRefused, TemplateTooBig: the model's template does not take this.
             PromptTooLong: the last message alone is too long, or *truncate* is false.
             EngineDied: the engine ended; the next question starts another.
         """
         turns = prompt.conversation(self.model.system, self.model.messages, messages)
-        return self._answer(turns, given or {}, truncate=truncate)
+        return self._answer(turns, given or {}, think, truncate=truncate)
 
     def ask(
         self,
@@ -106,12 +133,13 @@ class Session:
         given: Mapping[str, Any] | None = None,
         *,
         system: str | None = None,
+        think: Think = None,
         truncate: bool = True,
     ) -> Iterator[Event]:
         """The answer to a single question; *system* replaces the model's. Raises as `chat`."""
         first = self.model.system if system is None else system
         turns = prompt.one_shot(first, self.model.messages, text)
-        return self._answer(turns, given or {}, truncate=truncate)
+        return self._answer(turns, given or {}, think, truncate=truncate)
 
     def cancel(self) -> None:
         """End the answer under way, from any thread; its `Finished` still comes."""
@@ -126,21 +154,32 @@ class Session:
             engine.close()
 
     def _answer(
-        self, turns: Sequence[Message], given: Mapping[str, Any], *, truncate: bool
+        self, turns: Sequence[Message], given: Mapping[str, Any], think: Think, *, truncate: bool
     ) -> Iterator[Event]:
+        self.check(think)
         begun = self._clock()
         chosen = self._options(given)
         engine = self._ready(chosen.load)
         loaded = self._clock()
-        kept, tokens = self._prompt(engine, turns, truncate=truncate)
-        if kept.dropped:
-            yield Dropped(kept.dropped, engine.loaded.num_ctx)
-        for event in self._generate(engine, _request(chosen, tokens, self._stops())):
+        sent, dropped = self._prompt(engine, turns, think, truncate=truncate)
+        if dropped:
+            yield Dropped(dropped, engine.loaded.num_ctx)
+        said = self._generate(engine, _request(chosen, sent.tokens, self._stops()))
+        for event in self._split(said, sent.text, think):
             match event:
                 case Finished():
                     yield _timed(event, loaded - begun, self._clock() - begun)
-                case Piece():
+                case _:
                     yield event
+
+    def _split(
+        self, said: Iterator[Piece | Finished], text: str, think: Think
+    ) -> Iterator[Thought | Piece | Finished]:
+        """*said* in answer to the prompt *text*, its thoughts told apart where there may be any."""
+        tags = self._renderer.thinking_tags
+        if tags is None or think is False:
+            return said
+        return thinking.split(said, thinking.splitter(tags, text))
 
     def _generate(self, engine: Engine, request: Request) -> Iterator[Piece | Finished]:
         # An answer that nobody reads any more, and nobody closed, would be finished first.
@@ -168,27 +207,30 @@ class Session:
         return self._engine
 
     def _prompt(
-        self, engine: Engine, turns: Sequence[Message], *, truncate: bool
-    ) -> tuple[prompt.Kept, tuple[int, ...]]:
-        counted: list[tuple[Sequence[Message], tuple[int, ...]]] = []
+        self, engine: Engine, turns: Sequence[Message], think: Think, *, truncate: bool
+    ) -> tuple[_Sent, tuple[Message, ...]]:
+        """What is sent of *turns*, and what is left out of them."""
+        counted: list[_Sent] = []
 
-        def tokens(messages: Sequence[Message]) -> tuple[int, ...]:
-            return engine.tokenize(self._renderer.render(messages).text)
+        def sent(messages: tuple[Message, ...]) -> _Sent:
+            text = self._renderer.render(messages, think=think).text
+            return _Sent(messages, text, engine.tokenize(text))
 
         def count(messages: tuple[Message, ...]) -> int | None:
             try:
-                counted.append((messages, tokens(messages)))
+                counted.append(sent(messages))
             except TemplateRefused:
                 if len(messages) == len(turns):
                     raise
                 return None  # Such as a conversation that begins with an answer.
-            return len(counted[-1][1])
+            return len(counted[-1].tokens)
 
         if not truncate:
-            return prompt.Kept(tuple(turns)), tokens(turns)
+            return sent(tuple(turns)), ()
         kept = prompt.truncate(turns, count, engine.loaded.num_ctx)
-        last, found = counted[-1] if counted else ((), ())
-        return kept, found if last == kept.messages else tokens(kept.messages)
+        if counted and counted[-1].messages == kept.messages:
+            return counted[-1], kept.dropped
+        return sent(kept.messages), kept.dropped
 
     def _stops(self) -> tuple[str, ...]:
         templates = (self.model.template, self.model.chat_template)

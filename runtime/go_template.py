@@ -28,7 +28,7 @@ class GoTemplate:
             raise _refusal(text, bad) from None
         self._text = text
         self._today = today
-        self._thinks = self._template.thinking_tags is not None
+        self.thinking_tags = self._template.thinking_tags
 
     def render(
         self,
@@ -43,7 +43,7 @@ class GoTemplate:
         roles = {role: Traced.of(role, TEMPLATE) for role in {each.role for each in messages}}
         turns = [_turn(message, roles[message.role]) for message in messages]
         given = wire.tools(list(tools)) if tools else NO_TOOLS
-        wanted = True if think is None and self._thinks else think
+        wanted = True if think is None and self.thinking_tags else think
         return self._render(Request(turns, given, think=wanted))
 
     def warm(self) -> None:

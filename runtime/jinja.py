@@ -21,6 +21,7 @@ from mbuild.runtime import wire
 from mbuild.runtime.engine import EngineMissing
 from mbuild.runtime.message import Message
 from mbuild.runtime.prompt import NoPlaceFor, Prompt, TemplateRefused, Think, variables
+from mbuild.runtime.thinking import tags_of_jinja
 
 PATIENCE = 5.0  # seconds for one rendering
 _START = 20.0  # seconds that a new worker may take to be ready
@@ -120,6 +121,7 @@ class ChatTemplate:
         self._text = text
         self._bos = bos
         self._eos = eos
+        self.thinking_tags = tags_of_jinja(text)
 
     def render(
         self,
@@ -127,10 +129,14 @@ class ChatTemplate:
         tools: Sequence[Mapping[str, Any]] = (),
         think: Think = None,
     ) -> Prompt:
-        """The whole prompt; raises what `Templates.render` raises, too."""
+        """The whole prompt; raises what `Templates.render` raises, too.
+
+        A template that knows of thinking is told to think, unless said.
+        """
         if tools and "tools" not in self._text and "tool_call" not in self._text:
             raise NoPlaceFor("tools")
-        values = variables(messages, bos=self._bos, eos=self._eos, tools=tools, think=think)
+        wanted = True if think is None and self.thinking_tags else think
+        values = variables(messages, bos=self._bos, eos=self._eos, tools=tools, think=wanted)
         return Prompt((self._templates.render(self._text, values),))
 
     def warm(self) -> None:

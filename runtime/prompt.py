@@ -6,11 +6,14 @@ what a model's template says of it. Rendering itself is an argument, a `Renderer
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mbuild.compiler.template.octets import presentable
 from mbuild.compiler.template.provenance import Part, Piece, Traced, merged, pieces_of
 from mbuild.runtime.message import Message, to_json
+
+if TYPE_CHECKING:
+    from mbuild.compiler.template.capabilities import Tags
 
 IMAGE_TOKENS = 768  # What an image counts for, whatever its size.
 
@@ -72,6 +75,11 @@ class Prompt:
 
 class Renderer(Protocol):
     """A template, ready to be filled."""
+
+    @property
+    def thinking_tags(self) -> "Tags | None":
+        """What surrounds the model's thinking; None: the template knows of none."""
+        ...
 
     def render(
         self,

@@ -65,6 +65,11 @@ def choose(
     return ChatTemplate(templates, text, bos=bos, eos=eos)
 
 
+def thinks(model: Model, renderer: Renderer) -> bool:
+    """Whether *model*, whose prompts *renderer* makes, can be asked to think."""
+    return renderer.thinking_tags is not None or "thinking" in model.config.capabilities
+
+
 def _refuse_named(model: Model) -> None:
     have: dict[Choice, str | None] = {"go": model.template, "jinja": model.chat_template}
     instead = tuple(choice for choice, text in have.items() if text is not None)

@@ -1,7 +1,8 @@
 """A store with a model in it, and sessions whose engine is a parrot.
 
 Run as a program it is a chat: ``python parrots.py STORE NAME SCRIPT``. With ``endless`` as the
-script an answer goes on until it is stopped, with ``echo`` it is the prompt.
+script an answer goes on until it is stopped, with ``brooding`` the thoughts before it, and with
+``echo`` it is the prompt.
 """
 
 import sys
@@ -62,8 +63,17 @@ class Endless(Parrot):
         return _Silence()
 
 
+class Brooding(Parrot):
+    """A parrot that thinks, between ``<t>`` and ``</t>``, until it is told to stop."""
+
+    def generate(self, request: Request) -> "_Silence":
+        self.requests.append(request)
+        return _Silence("<t>well")
+
+
 class _Silence:
-    def __init__(self) -> None:
+    def __init__(self, first: str = "well") -> None:
+        self._first = first
         self._told = threading.Event()
         self._said = self._say()
 
@@ -77,7 +87,7 @@ class _Silence:
         self._told.set()
 
     def _say(self) -> Iterator[Piece | Finished]:
-        yield Piece("well")
+        yield Piece(self._first)
         self._told.wait(60)
         yield Finished(Reason.CANCELLED)
 
@@ -89,7 +99,7 @@ class Doomed(Parrot):
         raise EngineDied("it fell over")
 
 
-_KINDS = {"endless": Endless, "doomed": Doomed}
+_KINDS = {"brooding": Brooding, "endless": Endless, "doomed": Doomed}
 
 
 class Aviary:
@@ -123,7 +133,8 @@ class Aviary:
 
 
 def main() -> None:
-    from mbuild.cli.chat import Chat, Display
+    from mbuild.cli.answering import Display, Manner
+    from mbuild.cli.chat import Chat
     from mbuild.cli.history import History
     from mbuild.cli.line_editor import LineEditor
     from mbuild.cli.signals import ends_when_told
@@ -134,7 +145,16 @@ def main() -> None:
     history = History(f"{root}/history")
     editor = LineEditor(history, lambda: (each.short for each in store.names()))
     display = Display(wrap=True, verbose=False)
-    chat = Chat(name, opened(name), store, opened, editor=editor, history=history, display=display)
+    chat = Chat(
+        name,
+        opened(name),
+        store,
+        opened,
+        editor=editor,
+        history=history,
+        display=display,
+        manner=Manner(),
+    )
     with ends_when_told(), closing(templates):
         chat.run()
 

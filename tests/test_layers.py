@@ -49,7 +49,17 @@ PURE = {
         "template",
         "template_rules",
     },
-    "runtime": {"batch", "budget", "engine", "message", "options", "prompt", "tokens", "wire"},
+    "runtime": {
+        "batch",
+        "budget",
+        "engine",
+        "message",
+        "options",
+        "prompt",
+        "thinking",
+        "tokens",
+        "wire",
+    },
     "cli": {
         "conversation",
         "goduration",

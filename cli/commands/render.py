@@ -14,13 +14,14 @@ from mbuild.cli.options import (
     renderer_option,
     store,
     store_option,
+    think_level,
 )
 from mbuild.store.name import BadName, Name
 
 if TYPE_CHECKING:
     from mbuild.cli.asking import Question
     from mbuild.runtime.model import Model
-    from mbuild.runtime.prompt import Prompt, Think
+    from mbuild.runtime.prompt import Prompt
     from mbuild.runtime.renderers import Choice
     from mbuild.runtime.tokens import Token
     from mbuild.store.store import Store
@@ -37,7 +38,12 @@ _LEVELS = ("true", "false", "low", "medium", "high", "max")
 @click.option("--tools", metavar="FILE", help="What the model may call: JSON, as in the API.")
 @click.option("--system", metavar="TEXT", help="In place of the model's SYSTEM.")
 @click.option("--suffix", metavar="TEXT", help="What is to follow the answer.")
-@click.option("--think", type=click.Choice(_LEVELS), help="Whether, or how much, to think.")
+@click.option(
+    "--think",
+    type=click.Choice(_LEVELS),
+    metavar="LEVEL",
+    help="Think, or not: true, false, low, medium, high or max.",
+)
 @click.option("--tokens", is_flag=True, help="The tokens, one on a line: id, text, part.")
 @click.option("--json", "as_json", is_flag=True, help="Text and pieces, with --tokens these too.")
 @click.option(
@@ -96,6 +102,8 @@ def command(
         click.echo(format_tokens(counted), nl=False)
     else:
         _show(made)
+    if tokens:
+        _learn(models, name)
 
 
 def _check_together(ctx: click.Context, prompt: tuple[str, ...], **given: Any) -> None:
@@ -125,12 +133,8 @@ def _question(
         tools=() if tools is None else read_tools(tools),
         system=system,
         suffix=suffix or "",
-        think=_level(think),
+        think=None if think is None else think_level(think),
     )
-
-
-def _level(text: str | None) -> "Think":
-    return {"true": True, "false": False}.get(text, text) if text is not None else None
 
 
 def _open(models: "Store", name: Name) -> "Model":
@@ -142,11 +146,14 @@ def _open(models: "Store", name: Name) -> "Model":
 def _rendered(question: "Question", model: "Model", renderer: "Choice | None") -> "Prompt":
     from mbuild.cli.asking import rendered
     from mbuild.runtime.jinja import Templates
-    from mbuild.runtime.renderers import choose
+    from mbuild.runtime.renderers import choose, thinks
 
     templates = Templates()
     try:
-        return rendered(question, model, choose(model, templates, renderer))
+        chosen = choose(model, templates, renderer)
+        if question.think and not thinks(model, chosen):
+            click.echo(f'warning: model "{model.name}" does not support thinking', err=True)
+        return rendered(question, model, chosen)
     finally:
         templates.close()
 
@@ -211,6 +218,19 @@ def _tokens(model: "Model", prompt: "Prompt") -> "tuple[Token, ...]":
     finally:
         engine.close()
     return attribute(prompt, ids, data, bos=engine.loaded.vocabulary.bos)
+
+
+def _learn(models: "Store", name: Name) -> None:
+    """Record the vocabulary, which is at hand anyway: the next build checks against it."""
+    from contextlib import suppress
+
+    from mbuild.compiler.vocabulary import learn
+    from mbuild.store.manifest import MediaType
+    from mbuild.store.store import NewerStore
+
+    weights = models.load(name).of_type(MediaType.MODEL)[-1]
+    with suppress(NewerStore, OSError):  # A store that is only read is none the worse.
+        learn(models, weights.digest)
 
 
 def _show(prompt: "Prompt") -> None:

@@ -15,12 +15,15 @@ from mbuild.cli.options import (
     renderer_option,
     store,
     store_option,
+    think_level,
 )
 from mbuild.cli.signals import ends_when_told
 from mbuild.store.name import Name
 
 if TYPE_CHECKING:
+    from mbuild.cli.answering import Display, Manner
     from mbuild.runtime.answer import Session
+    from mbuild.runtime.prompt import Think
     from mbuild.runtime.renderers import Choice
     from mbuild.store.store import Store
 
@@ -46,13 +49,13 @@ def _check_duration(ctx: click.Context, param: click.Parameter, value: str | Non
             raise click.BadParameter(str(error), ctx, param) from None
 
 
-def _refuse_think(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+def _read_think(ctx: click.Context, _: click.Parameter, value: str | None) -> "Think":
     if value is None:
-        return
+        return None
     if value not in _THINK:
         message = f'invalid value for --think: "{value}" (must be {_one_of(_THINK)})'
         raise click.UsageError(message, ctx)
-    raise click.UsageError("--think is not there yet: models think as they please", ctx)
+    return think_level(value)
 
 
 def _refuse_format(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -80,7 +83,16 @@ def _one_of(words: tuple[str, ...]) -> str:
     "--format", callback=_refuse_format, expose_value=False, metavar="FORMAT", help="Not there yet."
 )
 @click.option(
-    "--think", callback=_refuse_think, expose_value=False, metavar="LEVEL", help="Not there yet."
+    "--think",
+    callback=_read_think,
+    metavar="[=LEVEL]",
+    help="Think, or not: true, false, low, medium, high or max.",
+)
+@click.option("--hidethinking", is_flag=True, help="Do not show what the model thinks.")
+@click.option(
+    "--no-truncate",
+    is_flag=True,
+    help="Refuse what is longer than the context, leave nothing out.",
 )
 @renderer_option
 @store_option
@@ -94,6 +106,9 @@ def command(
     *,
     verbose: bool,
     nowordwrap: bool,
+    think: "Think",
+    hidethinking: bool,
+    no_truncate: bool,
     renderer: "Choice | None",
 ) -> None:
     """Chat with MODEL, or give it one PROMPT and leave.
@@ -112,11 +127,16 @@ def command(
     name = models.resolve(Name.parse(model))
     with ends_when_told(), _opener(models, renderer) as opened:
         session = opened(name)  # Whatever is wrong with it is said before anything is read.
+        session.check(think)
+        from mbuild.cli.answering import Display, Manner
+
         words = [*_piped(), *prompt]
+        display = Display(wrap=not nowordwrap, verbose=verbose, thoughts=not hidethinking)
+        manner = Manner(think, truncate=not no_truncate)
         if words or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            _ask(session, " ".join(words), verbose=verbose, wrap=not nowordwrap)
+            _ask(session, " ".join(words), display, manner)
         else:
-            _chat(name, session, models, opened, verbose=verbose, wrap=not nowordwrap)
+            _chat(name, session, models, opened, display, manner)
 
 
 def _piped() -> list[str]:
@@ -148,15 +168,16 @@ def _opener(models: "Store", renderer: "Choice | None") -> Iterator[Callable[[Na
         templates.close()
 
 
-def _ask(session: "Session", text: str, *, verbose: bool, wrap: bool) -> None:
+def _ask(session: "Session", text: str, display: "Display", manner: "Manner") -> None:
     from mbuild.cli.answering import write_answer, write_timings
 
     with session:
         if not text:
             session.warm()
             return
-        said = write_answer(session.ask(text), cancel=session.cancel, wrap=wrap)
-    if verbose:
+        events = session.ask(text, think=manner.think, truncate=manner.truncate)
+        said = write_answer(events, cancel=session.cancel, display=display)
+    if display.verbose:
         write_timings(said)
 
 
@@ -165,9 +186,8 @@ def _chat(
     session: "Session",
     models: "Store",
     opened: Callable[[Name], "Session"],
-    *,
-    verbose: bool,
-    wrap: bool,
+    display: "Display",
+    manner: "Manner",
 ) -> None:
     from importlib.util import find_spec
 
@@ -176,19 +196,21 @@ def _chat(
     if find_spec("prompt_toolkit") is None:
         raise EngineMissing("prompt-toolkit")
     # Imported here: prompt-toolkit takes a tenth of a second, and a single answer needs none.
-    from mbuild.cli.chat import Chat, Display
+    from mbuild.cli.chat import Chat
     from mbuild.cli.history import History
     from mbuild.cli.line_editor import LineEditor
 
     keeps = not os.environ.get("MBUILD_NOHISTORY")
     history = History(os.path.expanduser("~/.mbuild/history"), keeps=keeps)
     editor = LineEditor(history, lambda: (each.short for each in models.names()))
-    Chat(
+    chat = Chat(
         name,
         session,
         models,
         opened,
         editor=editor,
         history=history,
-        display=Display(wrap=wrap, verbose=verbose),
-    ).run()
+        display=display,
+        manner=manner,
+    )
+    chat.run()

@@ -64,12 +64,16 @@ def command(ctx: click.Context, /, model: str, *, budget: bool, **views: bool) -
 
 
 def _show_budget(name: Name, manifest: "Manifest", models: "Store") -> None:
+    from contextlib import suppress
+
     from mbuild.cli.budget import format_budget, measured
     from mbuild.compiler.vocabulary import learn
     from mbuild.runtime.model import open_model
     from mbuild.store.manifest import MediaType
+    from mbuild.store.store import NewerStore
 
     budget = measured(open_model(name.short, manifest, models.blobs))
     click.echo(format_budget(budget, bar=sys.stdout.isatty()), nl=False)
     # The vocabulary is at hand anyway: the next build checks against it.
-    learn(models, manifest.of_type(MediaType.MODEL)[-1].digest)
+    with suppress(NewerStore, OSError):  # A store that is only read is none the worse.
+        learn(models, manifest.of_type(MediaType.MODEL)[-1].digest)

@@ -13,7 +13,8 @@ import pexpect
 import pytest
 from parrots import Aviary, build
 
-from mbuild.cli.chat import Chat, Display
+from mbuild.cli.answering import Display, Manner
+from mbuild.cli.chat import Chat
 from mbuild.cli.history import History
 from mbuild.runtime.engine import EngineDied
 from mbuild.runtime.jinja import Templates
@@ -65,6 +66,8 @@ class Desk:
         text: str = KID,
         verbose: bool = False,
         typist: type[Typist] = Typist,
+        manner: Manner | None = None,
+        thoughts: bool = True,
     ) -> str:
         """What a chat with *lines* writes to stdout."""
         build(self.folder, text)
@@ -77,7 +80,8 @@ class Desk:
             opened,
             editor=typist(lines),
             history=self.history,
-            display=Display(wrap=True, verbose=verbose),
+            display=Display(wrap=True, verbose=verbose, thoughts=thoughts),
+            manner=manner or Manner(),
         ).run()
         captured = self._capture.readouterr()
         self.err = captured.err
@@ -306,6 +310,70 @@ def test_a_question_that_is_too_long_ends_nothing(desk: Desk) -> None:
     assert desk.err.startswith("error: the prompt has ")
 
 
+def test_what_no_longer_fits_is_refused_with_the_numbers_if_nothing_may_be_left_out(
+    desk: Desk,
+) -> None:
+    lines = ("/set parameter num_ctx 80", "x" * 20, "y" * 30, "z")
+    said = desk.chat(*lines, manner=Manner(truncate=False))
+    assert said.count("ok then") == 2
+    assert desk.err == (
+        "error: the prompt has 95 tokens, and the context holds 80: shorten it, or raise num_ctx\n"
+    )
+    # What was refused was not said.
+    talk = f"system:be five\nuser:{'x' * 20}\nassistant:ok then\n"
+    assert desk.aviary.prompts[1:] == [f"{talk}user:z\n"]
+
+
+THINKER = (
+    'TEMPLATE """{{ range .Messages }}{{ .Role }}:{{ if .Thinking }}<t>{{ .Thinking }}</t>{{ end }}'
+    '{{ .Content }}\n{{ end }}"""\n'
+)
+
+
+def test_thoughts_are_shown_and_kept_apart_from_the_answer(desk: Desk) -> None:
+    desk.aviary.script = "<t>hm hm</t> yes"
+    answer = "Thinking...\nhm hm\n...done thinking.\n\nyes\n\n"
+    assert desk.chat("hi", "why?", text=THINKER) == answer * 2
+    assert desk.aviary.prompts[1] == "user:hi\nassistant:<t>hm hm</t>yes\nuser:why?\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param("<t>a\n</t>b", "Thinking...\na\n...done thinking.\n\nb\n\n", id="own line"),
+        pytest.param("<t>a", "Thinking...\na\n\n", id="cut short"),
+        pytest.param("<t> </t>b", "b\n\n", id="no thought"),
+    ],
+)
+def test_thinking_ends_on_a_line_of_its_own(desk: Desk, script: str, expected: str) -> None:
+    desk.aviary.script = script
+    assert desk.chat("hi", text=THINKER) == expected
+
+
+def test_thoughts_can_be_hidden_and_are_still_kept(desk: Desk) -> None:
+    desk.aviary.script = "<t>hm</t> yes"
+    assert desk.chat("hi", "why?", text=THINKER, thoughts=False) == "yes\n\n" * 2
+    assert "<t>hm</t>" in desk.aviary.prompts[1]
+
+
+def test_thinking_can_be_switched(desk: Desk) -> None:
+    desk.aviary.script = "<t>hm</t> yes"
+    told = THINKER.replace('{{ end }}"""', '{{ end }}{{ .Think }}{{ .ThinkLevel }}"""')
+    said = desk.chat("/set nothink", "a", "/clear", "/set think high", "b", text=told)
+    assert said == (
+        "Set 'nothink' mode.\n<t>hm</t> yes\n\nCleared session context\n"
+        "Set 'think' mode to 'high'.\nThinking...\nhm\n...done thinking.\n\nyes\n\n"
+    )
+    assert desk.aviary.prompts == ["user:a\nfalse", "user:b\ntruehigh"]
+
+
+def test_a_model_that_cannot_think_says_so_and_the_chat_goes_on(desk: Desk) -> None:
+    said = desk.chat("/set think", "hi", "/set nothink", "hi")
+    assert said == "Set 'think' mode.\nSet 'nothink' mode.\nok then\n\n"
+    warning = 'warning: model "kid:latest" does not support thinking output\n'
+    assert desk.err == f'{warning}error: "kid:latest" does not support thinking\n{warning}'
+
+
 def test_an_engine_that_dies_ends_the_chat(desk: Desk) -> None:
     desk.aviary.script = "doomed"
     with pytest.raises(EngineDied):
@@ -469,6 +537,24 @@ def test_words_are_not_cut_at_the_edge(terminal: Terminal) -> None:
     child.send("hi" + ENTER)
     # 55 of the 60 cells are for text: five words, and a half that is taken back.
     child.expect("(dinosaurs ){5}dinos\x1b\\[5D\x1b\\[K\r\ndinosaurs dinosaurs")
+
+
+def test_thoughts_are_dimmed_and_the_answer_is_not(terminal: Terminal) -> None:
+    child = terminal("<t>hm</t> yes", THINKER)
+    child.expect(">>> ")
+    child.send("hi" + ENTER)
+    child.expect_exact("\x1b[2mThinking...\r\nhm\r\n...done thinking.\x1b[0m\r\n\r\nyes\r\n")
+    child.expect(">>> ")
+
+
+def test_ctrl_c_amid_thoughts_leaves_no_dimmed_terminal(terminal: Terminal) -> None:
+    child = terminal("brooding", THINKER)
+    child.expect(">>> ")
+    child.send("hi" + ENTER)
+    child.expect_exact("\x1b[2mThinking...\r\nwell")
+    child.send(CTRL_C)
+    child.expect_exact("\x1b[0m")
+    child.expect(">>> ")
 
 
 def test_an_answer_does_not_act_on_the_terminal(terminal: Terminal) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,6 +99,14 @@ def test_thinking(shell: Shell) -> None:
     assert shell.ok("render", "other", "hi", "--think", "true") == "true|medium|"
 
 
+def test_a_model_that_cannot_think_is_told_of_thinking_with_a_warning(shell: Shell) -> None:
+    create(shell, "TEMPLATE {{ .Think }}|{{ .Response }}\n")
+    ran = shell.run("render", "other", "hi", "--think", "true")
+    assert (ran.status, ran.out) == (0, "true|")
+    assert ran.err == 'warning: model "other:latest" does not support thinking\n'
+    assert shell.run("render", "other", "hi", "--think", "false").err == ""
+
+
 def test_json(kid: Shell) -> None:
     told = json.loads(kid.ok("render", "kid", "hi", "--json"))
     assert (told["model"], told["text"], "tokens" in told) == ("kid:latest", PROMPT, False)
@@ -122,6 +131,37 @@ def test_tokens(shell: Shell, snapshot: SnapshotAssertion) -> None:
     assert [each["id"] for each in told["tokens"]] == [int(row[0]) for row in rows]
     assert [each["part"] for each in told["tokens"]] == [row[-1] for row in rows]
     assert told["tokens"][0] == {"id": 1, "text": "<s>", "part": "vocabulary"}
+
+
+@needs_llama
+def test_what_tokens_were_shown_of_is_known_to_the_next_build(shell: Shell) -> None:
+    text = TEMPLATE + "PARAMETER stop <|im_ende|>\n"
+    shell.write("Modelfile", f"FROM ./m.gguf\n{text}")
+    finding = "warning: stop <|im_ende|> looks like a token"
+    shell.ok("create", "other")
+    shell.ok("render", "other", "hi")
+    assert finding not in shell.run("create", "other").err
+    shell.ok("render", "other", "hi", "--tokens")
+    assert finding in shell.run("create", "other").err
+
+
+@needs_llama
+def test_where_no_part_is_known_none_is_shown(shell: Shell) -> None:
+    create(shell, "SYSTEM one\n")
+    out = shell.ok("render", "other", "é four", "--tokens")
+    header, *_, counted = out.splitlines()
+    assert header == "ID     TOKEN"
+    assert re.fullmatch(r"\d+ tokens \(of a Jinja template the parts are not known\)", counted)
+    assert not [line for line in out.splitlines() if line != line.rstrip()]
+
+
+@needs_llama
+def test_tokens_are_shown_from_a_store_that_may_not_be_written(shell: Shell) -> None:
+    create(shell, TEMPLATE)
+    out = shell.ok("render", "other", "hi", "--tokens")
+    (shell.store / "mbuild" / "version").write_text("99\n")
+    ran = shell.run("render", "other", "hi", "--tokens")
+    assert (ran.status, ran.out, ran.err) == (0, out, "")
 
 
 def test_tokens_without_llama_cpp_say_what_to_install(kid: Shell) -> None:

@@ -207,8 +207,6 @@ def test_a_template_makes_the_prompt(shell: Shell) -> None:
     ("words", "message"),
     [
         (["--format", "json"], "--format is not there yet"),
-        (["--think"], "--think is not there yet"),
-        (["--think=high"], "--think is not there yet"),
         (
             ["--think=much"],
             'invalid value for --think: "much" (must be true, false, high, medium, low, or max)',
@@ -224,8 +222,107 @@ def test_what_is_typed_wrongly_or_not_there_yet(
     assert message in ran.err
 
 
-def test_think_takes_no_word_that_follows(shell: Shell) -> None:
-    assert "--think is not there yet" in shell.run("run", "kid", "--think", "much").err
+@pytest.fixture
+def thinking(shell: Shell) -> Shell:
+    """A shell with a model that thinks before it counts, and may be told not to."""
+    tiny_llama(
+        shell.folder / "m.gguf",
+        vocab=["<think>", "hm ", "hm", "</think>", " one", " two"],
+        follows={
+            "<0x61>": "<think>",
+            "<think>": "hm ",
+            "hm ": "hm",
+            "hm": "</think>",
+            "</think>": " one",
+            "<0x62>": " one",
+            " one": " two",
+            " two": "</s>",
+        },
+    )
+    shell.write(
+        "Modelfile",
+        GREEDY + 'TEMPLATE """{{ range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>'
+        '{{ end }}{{ .Content }}{{ end }}{{ if .Think }}a{{ else }}b{{ end }}"""\n',
+    )
+    shell.ok("create", "kid")
+    return shell
+
+
+THOUGHTS = "Thinking...\nhm hm\n...done thinking.\n\n"
+
+
+@needs_llama
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param([], THOUGHTS + "one two\n\n", id="unless told"),
+        pytest.param(["--think"], THOUGHTS + "one two\n\n", id="told to"),
+        pytest.param(["--think=high"], THOUGHTS + "one two\n\n", id="told how much"),
+        pytest.param(["--think=false"], " one two\n\n", id="told not to"),
+        pytest.param(["--hidethinking"], "one two\n\n", id="hidden"),
+        pytest.param(["--hidethinking", "--think"], "one two\n\n", id="told to, hidden"),
+    ],
+)
+def test_thoughts_come_before_the_answer(thinking: Shell, words: list[str], expected: str) -> None:
+    ran = thinking.run("run", "kid", "go", *words)
+    assert (ran.status, ran.out, ran.err) == (0, expected, "")
+
+
+@needs_llama
+def test_think_takes_no_word_that_follows(thinking: Shell) -> None:
+    assert thinking.ok("run", "kid", "--think", "much") == THOUGHTS + "one two\n\n"
+
+
+def test_a_model_that_cannot_think_is_refused(counting: Shell) -> None:
+    ran = counting.run("run", "kid", "--think", "count")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == 'Error: "kid:latest" does not support thinking\n'
+
+
+@pytest.fixture
+def cramped(shell: Shell) -> Shell:
+    """A shell with a model whose examples alone fill its context."""
+    shell.write("Modelfile", GREEDY + "PARAMETER num_ctx 64\n" + "MESSAGE user one two\n" * 8)
+    shell.ok("create", "kid")
+    return shell
+
+
+@needs_llama
+def test_what_does_not_fit_is_left_out_and_that_is_said(cramped: Shell) -> None:
+    ran = cramped.run("run", "kid", "one")
+    assert ran.status == 0
+    assert "messages are left out: the context of 64 tokens is full)" in ran.err
+
+
+@needs_llama
+def test_what_does_not_fit_is_refused_with_the_numbers_if_nothing_may_be_left_out(
+    cramped: Shell,
+) -> None:
+    ran = cramped.run("run", "kid", "one", "--no-truncate")
+    assert (ran.status, ran.out) == (1, "")
+    assert re.fullmatch(
+        r"Error: the prompt has \d{3} tokens, and the context holds 64:"
+        r" shorten it, or raise num_ctx\n",
+        ran.err,
+    )
+    assert cramped.run("run", "kid", "", "--no-truncate").status == 0
+
+
+@needs_llama
+def test_in_a_chat_the_refusal_is_shown_and_the_chat_goes_on(counting: Shell) -> None:
+    counting.write("Modelfile", GREEDY + "PARAMETER num_ctx 128\n")
+    counting.ok("create", "kid")
+    child = at_terminal(counting, {}, "--no-truncate")
+    child.expect(">>> ")
+    child.send("x" * 300 + "\r")
+    child.expect(r"error: the prompt has \d+ tokens, and the\s+context holds 128")
+    child.expect(">>> ")
+    child.send("count\r")
+    child.expect(COUNTING + ".*>>> ")
+    child.send("\x04")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
 
 
 @needs_llama
@@ -280,11 +377,11 @@ def talk_to(shell: Shell, environment: dict[str, str]) -> None:
     assert child.exitstatus == 0
 
 
-def at_terminal(shell: Shell, environment: dict[str, str]) -> "pexpect.spawn[str]":
+def at_terminal(shell: Shell, environment: dict[str, str], *words: str) -> "pexpect.spawn[str]":
     """``mbuild run kid`` at a terminal."""
     child = pexpect.spawn(
         sys.executable,
-        ["-m", "mbuild", "run", "kid"],
+        ["-m", "mbuild", "run", "kid", *words],
         env=shell.environment({"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **environment}),
         cwd=str(shell.folder),
         encoding="utf-8",

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mbuild.cli.wordwrap import Wrapped, cells
@@ -82,6 +82,7 @@ def test_how_a_text_is_cut_into_pieces_does_not_show(text: str, width: int, at: 
 
 
 @given(TEXTS, WIDTHS)
+@example("aaaa空空空\u200d空a", 15)  # What is drawn into a wide character is no word.
 def test_nothing_but_blanks_is_lost(text: str, width: int) -> None:
     assert "".join("".join(shown(text, width=width)).split()) == "".join(text.split())
 

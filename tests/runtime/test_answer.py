@@ -15,7 +15,8 @@ from mbuild.runtime.jinja import Templates
 from mbuild.runtime.message import Message
 from mbuild.runtime.model import Model
 from mbuild.runtime.options import BadOption
-from mbuild.runtime.prompt import TemplateRefused
+from mbuild.runtime.prompt import TemplateRefused, Think
+from mbuild.runtime.thinking import NoThinking, Thought
 from mbuild.store.config import Config
 from mbuild.store.manifest import MediaType
 
@@ -245,3 +246,73 @@ def test_a_template_needs_no_jinja(tmp_path: Path) -> None:
     with Session(kid, start=Aviary(), templates=templates) as session:
         session.warm()
     assert templates._worker is None
+
+
+THINKER = (
+    "{{ range .Messages }}{{ .Role }}:{{ if .Thinking }}<t>{{ .Thinking }}</t>{{ end }}"
+    "{{ .Content }}\n{{ end }}{{ .Think }}"
+)
+
+
+def told_apart(events: Iterator[Event]) -> tuple[str, str]:
+    """What was thought, and what was said."""
+    seen = list(events)
+    thought = "".join(event.text for event in seen if isinstance(event, Thought))
+    return thought, text(iter(seen))
+
+
+@pytest.mark.parametrize(
+    ("think", "prompt", "expected"),
+    [
+        pytest.param(None, "user:hi\ntrue", ("hm hm", "yes </t>"), id="unless told it thinks"),
+        pytest.param(True, "user:hi\ntrue", ("hm hm", "yes </t>"), id="told to"),
+        pytest.param("low", "user:hi\ntrue", ("hm hm", "yes </t>"), id="told how much"),
+        pytest.param(
+            False, "user:hi\nfalse", ("", "<t> hm hm</t> yes </t>"), id="told not to, all is said"
+        ),
+    ],
+)
+def test_thoughts_come_apart_from_the_answer(
+    tmp_path: Path, templates: Templates, think: Think, prompt: str, expected: tuple[str, str]
+) -> None:
+    aviary = Aviary("<t> hm hm</t> yes </t>")
+    kid = model(tmp_path, (MediaType.TEMPLATE, THINKER))
+    with Session(kid, start=aviary, templates=templates) as session:
+        assert told_apart(session.chat([HI], think=think)) == expected
+        assert told_apart(session.ask("hi", think=think)) == expected
+    assert aviary.prompts == [prompt, prompt]
+
+
+def test_the_prompt_may_have_begun_the_thoughts(tmp_path: Path, templates: Templates) -> None:
+    jinja = "{{ messages[-1].content }}<think>\n{# </think> #}"
+    aviary = Aviary("hm</think>yes")
+    with Session(model(tmp_path, template=jinja), start=aviary, templates=templates) as session:
+        assert told_apart(session.chat([HI])) == ("hm", "yes")
+
+
+def test_a_stop_counts_amid_thoughts(tmp_path: Path, templates: Templates) -> None:
+    kid = model(tmp_path, (MediaType.TEMPLATE, THINKER))
+    with Session(kid, start=Aviary("<t>a b c</t>d"), templates=templates) as session:
+        assert told_apart(session.chat([HI], {"stop": [" c"]})) == ("a b", "")
+
+
+def test_a_model_that_cannot_think_is_not_asked_to(tmp_path: Path, templates: Templates) -> None:
+    aviary = Aviary("<think>a</think>b")
+    with Session(model(tmp_path), start=aviary, templates=templates) as session:
+        for think in (True, "high"):
+            with pytest.raises(NoThinking, match='"kid" does not support thinking'):
+                session.check(think)
+            with pytest.raises(NoThinking):
+                text(session.chat([HI], think=think))
+        assert (aviary.parrots, session.thinks) == ([], False)
+        # Not to think can be asked of any; what looks like thoughts is then part of the answer.
+        for wish in (None, False):
+            assert told_apart(session.ask("hi", think=wish)) == ("", "<think>a</think>b")
+
+
+def test_a_model_that_is_said_to_think_may_be_asked_to(
+    tmp_path: Path, templates: Templates
+) -> None:
+    kid = model(tmp_path, config=Config(capabilities=("thinking",)))
+    with Session(kid, start=Aviary("a"), templates=templates) as session:
+        assert told_apart(session.ask("hi", think=True)) == ("", "a")

@@ -23,6 +23,8 @@ EXAMPLES = (Message("user", "hi"), Message("assistant", "hello"))
 class Lines:
     """A template that does not know what came from where, and has a *default* system text."""
 
+    thinking_tags = None
+
     def __init__(self, default: str = "") -> None:
         self._default = default
 

@@ -258,6 +258,11 @@ def test_thinking_is_said_in_the_words_of_such_templates(
     assert template.render(TALK, think=think).text == expected
 
 
+def test_a_template_that_knows_of_thinking_thinks_unless_told_not_to(templates: Templates) -> None:
+    template = ChatTemplate(templates, "{{ enable_thinking }}{# <think></think> #}")
+    assert [template.render(TALK, think=think).text for think in (None, False)] == ["True", "False"]
+
+
 def test_what_the_template_has_no_place_for_is_refused(templates: Templates) -> None:
     template = ChatTemplate(templates, CHATML)
     with pytest.raises(NoPlaceFor, match="no place for tools"):

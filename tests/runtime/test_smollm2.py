@@ -104,8 +104,8 @@ def test_the_prompt_is_what_the_models_own_template_makes_of_it(session: Session
     session.warm()
     assert session._engine is not None
     turns = [Message("system", KID), Message("user", "hi")]
-    _, tokens = session._prompt(session._engine, turns, truncate=True)
-    assert b"".join(session._engine.pieces(tokens)).decode() == (
+    sent, _ = session._prompt(session._engine, turns, None, truncate=True)
+    assert b"".join(session._engine.pieces(sent.tokens)).decode() == (
         f"<|im_start|>system\n{KID}<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n"
         "<|im_start|>assistant\n"
     )

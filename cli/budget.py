@@ -120,15 +120,18 @@ def tight(budget: Budget, order: "Order") -> "tuple[Diagnostic, ...]":
 
 def _blamed(budget: Budget, order: "Order") -> "Span":
     """The value that the finding points at: num_ctx, or else the longest text."""
-    from mbuild.compiler.check import load
+    from mbuild.compiler.create import read
 
-    recipe, _ = load(order.file, order.data, dialect=order.dialect)
+    recipe, _, _ = read(order)
     assert recipe is not None, "it has just been built"
     places = recipe.places.get("num_ctx")
     if places:
         return places[-1]
-    longest = sorted(((budget.system, recipe.system), (budget.template, recipe.template)), key=_by)
+    system = recipe.appended[-1] if recipe.appended else recipe.system
+    longest = sorted(((budget.system, system), (budget.template, recipe.template)), key=_by)
     texts = [located for _, located in longest if located is not None]
+    while not texts and recipe.base is not None:
+        recipe = recipe.base
     return (texts or list(recipe.sources))[-1].span
 
 

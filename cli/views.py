@@ -4,11 +4,14 @@ import json
 
 from mbuild.cli import report
 from mbuild.store.contents import Contents, contents
-from mbuild.store.manifest import Manifest
+from mbuild.store.manifest import Layer, Manifest
 from mbuild.store.name import Name
 from mbuild.store.store import Store
 
-VIEWS = ("modelfile", "system", "template", "parameters", "license", "messages", "layers", "json")
+VIEWS = (
+    *("modelfile", "system", "template", "parameters", "license", "messages", "schema"),
+    *("layers", "json"),
+)
 
 
 def shown(view: str, name: Name, manifest: Manifest, models: Store) -> str:
@@ -29,6 +32,8 @@ def shown(view: str, name: Name, manifest: Manifest, models: Store) -> str:
             return "\n".join(model.licenses) + "\n" if model.licenses else ""
         case "messages":
             return "".join(f"{turn['role']}: {turn['content']}\n" for turn in model.messages)
+        case "schema":
+            return model.schema or ""
         case "layers":
             return _layers(manifest)
         case "json":
@@ -92,6 +97,7 @@ def _json(name: Name, manifest: Manifest, model: Contents, models: Store) -> str
         "parameters": model.parameters,
         "messages": model.messages,
         "licenses": model.licenses,
+        "schema": None if model.schema is None else json.loads(model.schema),
         "layers": layers,
     }
     return json.dumps(details, indent=2, ensure_ascii=False) + "\n"
@@ -148,8 +154,15 @@ def _overview(model: Contents, models: Store) -> str:
         ("Parameters", [f"{key} {value}".split() for key, value in _parameters(model)]),
         ("System", report.first_lines(model.system or "")),
         ("License", report.first_lines("\n".join(model.licenses))),
+        ("Adapters", [(layer.digest.short, str(scale)) for layer, scale in _scaled(model)]),
+        ("Schema", report.first_lines(model.schema or "")),
     ]
     return report.sections(parts)
+
+
+def _scaled(model: Contents) -> list[tuple[Layer, float]]:
+    """The adapters and their scales."""
+    return list(zip(model.adapters, model.scales, strict=True))
 
 
 def _model_rows(model: Contents, models: Store) -> list[report.Row]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from mbuild.compiler.parameters import OPTIONS, REMOVED, Type
-from mbuild.compiler.syntax import ROLES, WORDS
+from mbuild.compiler.syntax import ALL_WORDS, ROLES
 
 OWN_LINE = "a comment needs a line of its own, which begins with #"
 """For text behind a value that looks like a comment."""
@@ -26,9 +26,9 @@ def short(text: str) -> str:
 def nearest_instruction(word: str) -> str | None:
     """The instruction, in lower case, that *word* was probably meant to be."""
     # A letter too many or too few, or words of other formats that build files have.
-    others = {"params": "parameter", "param": "parameter", "include": "from", "base": "from"}
+    others = {"params": "parameter", "param": "parameter", "base": "from"}
     name = word.lower()
-    return others.get(name) or _nearest(name, WORDS)
+    return others.get(name) or _nearest(name, ALL_WORDS)
 
 
 def nearest_parameter(name: str) -> str | None:
@@ -75,7 +75,7 @@ def about_parameter(name: str) -> str | None:
     """What to write instead of the unknown parameter *name*."""
     if name in REMOVED:
         return REMOVED[name]
-    if name.lower() in WORDS:
+    if name.lower() in ALL_WORDS:
         return f"{name.upper()} is an instruction of its own, without PARAMETER"
     close = nearest_parameter(name)
     return f"did you mean {close}?" if close else None

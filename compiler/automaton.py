@@ -58,7 +58,7 @@ def phrases(text: str) -> Iterator[tuple[str, tuple[Token, ...]]]:
         found.append(tokens if rule in _INLINED else ())
 
 
-_INLINED = ("_head", "_value")
+_INLINED = ("_head", "_value", "_flagged")
 
 
 def _token(text: str, at: int, lexer: int) -> Token:

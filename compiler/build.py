@@ -7,7 +7,7 @@ that the author gave; no template is guessed; nothing is deleted.
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,19 +16,19 @@ from mbuild.compiler.configuration import configure, inherited
 from mbuild.compiler.diagnostic import Code, Diagnostic, Severity
 from mbuild.compiler.inputs import Input
 from mbuild.compiler.origin import LocalFile, Origin, Refusal, find_file, find_source
+from mbuild.compiler.overlay import idle_unsets, with_texts, without_unset
 from mbuild.compiler.progress import Progress, Status, Tell
-from mbuild.compiler.recipe import Located, ParameterValue, Recipe
+from mbuild.compiler.recipe import Located, Recipe
 from mbuild.compiler.weights import summary
-from mbuild.store import gojson
 from mbuild.store.blobs import Stored
 from mbuild.store.config import Config
-from mbuild.store.contents import parameters as inherited_options
 from mbuild.store.digest import Digest
 from mbuild.store.manifest import Layer, Manifest, MediaType
 from mbuild.store.name import Name
 from mbuild.store.store import MissingModel, Store
 
 if TYPE_CHECKING:
+    from mbuild.compiler.quantization import Quantizer
     from mbuild.store.remote.package_reference import PackageReference
 
 _GGUF_LAYERS = (MediaType.MODEL, MediaType.PROJECTOR, MediaType.ADAPTER, MediaType.DRAFT)
@@ -41,6 +41,7 @@ class Built:
     manifest: Manifest
     inputs: tuple[Input, ...]
     skipped: tuple[Digest, ...] = ()  # keys of lookups that some checks would have needed
+    passing: frozenset[Digest] = frozenset()  # texts that only an earlier stage has
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,22 @@ class _Component:
     origin: "Origin"
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a build is to be done."""
+
+    teach: bool = True  # False: paths and mistakes are taken as the reference takes them.
+    fresh: bool = False  # Nothing that was recorded earlier is believed.
+    strict: bool = False  # A warning is as bad as an error.
+    learn: bool = False  # The vocabulary is looked up for the checks that need it.
+    allow_outside: bool = False  # An included file may name files outside of the folder.
+    quantizer: "Quantizer | None" = None
+    requantize: bool = False  # Weights that were quantized before may be quantized again.
+
+
+_USUAL = Ways()
+
+
 def build(
     recipe: Recipe,
     folder: str,
@@ -59,46 +76,96 @@ def build(
     *,
     tell: Tell,
     created: set[Digest] | None = None,
-    teach: bool = True,
-    fresh: bool = False,
-    strict: bool = False,
-    learn: bool = False,
+    ways: Ways = _USUAL,
 ) -> tuple[Built | None, tuple[Diagnostic, ...]]:
     """The manifest of *recipe*, whose paths are seen from *folder*, and what is to be said of it.
 
     Every blob that it names is in the store when this returns; the manifest itself is not.
-    *created* gets the blobs that were not there before, also if there is no manifest. Unless
-    *teach*, paths and mistakes are taken as the reference takes them. With *fresh* nothing that
-    was recorded earlier is believed. With *strict* a warning is as bad as an error. With *learn*
-    the vocabulary is looked up for the checks that need it; otherwise they are made only if it
-    is known.
+    *created* gets the blobs that were not there before, also if there is no manifest, and also
+    those that only a stage needed.
 
     Raises:
         MissingBlob, DamagedModel: the store lacks a part of the base model.
         NotInIndex, BadWheel, PipMissing: a package could not be had.
+        CannotQuantize, EngineMissing: the weights could not be made smaller.
         OSError: a file cannot be read, or the store not be written.
     """
+    created = set() if created is None else created
+    if recipe.base is None:
+        return _stage(recipe, None, folder, store, tell, created, ways)
+    base, findings = build(recipe.base, folder, store, tell=tell, created=created, ways=ways)
+    if base is None:
+        return None, findings
+    built, more = _stage(recipe, base, folder, store, tell, created, ways)
+    return built, (*findings, *more)
+
+
+def _stage(
+    recipe: Recipe,
+    base: Built | None,
+    folder: str,
+    store: Store,
+    tell: Tell,
+    created: set[Digest],
+    ways: Ways,
+) -> tuple[Built | None, tuple[Diagnostic, ...]]:
+    """What `build` gives, for a recipe whose *base*, if it is FROM another stage, is built."""
     tell(Status("gathering model components"))
-    components, findings = _locate(recipe, folder, paths_must_exist=teach)
-    bench = _Bench(store, tell, set() if created is None else created, fresh=fresh)
+    site = _Site(folder, allow_outside=ways.allow_outside)
+    components, findings = _locate(recipe, site, paths_must_exist=ways.teach)
+    bench = _Bench(store, tell, created, fresh=ways.fresh)
     findings += bench.problems(components)
-    if teach or not findings:
-        findings += review.before(recipe, store, teach=teach)
+    if ways.teach or not findings:
+        findings += review.before(recipe, store, teach=ways.teach)
     chosen, unused = _choose(components)
     findings += unused
-    if refused(findings, strict=strict):
+    if refused(findings, strict=ways.strict):
         return None, tuple(findings)
-    layers, config, more = bench.collect(_one_by_one(chosen))
+    layers, config, more = bench.collect(_one_by_one(chosen), recipe, base)
     findings += more
-    if teach and not refused(findings):
-        bench.learn(recipe, layers, wanted=learn)
+    if recipe.quantize is not None and not refused(findings):
+        layers, more = bench.quantize(layers, recipe.quantize, ways)
+        findings += more
+    if ways.teach and not refused(findings):
+        bench.learn(recipe, layers, wanted=ways.learn)
         findings += review.after(recipe, layers, store)
-    if refused(findings, strict=strict):
+    if refused(findings, strict=ways.strict):
         return None, tuple(findings)
     manifest = bench.finish(recipe, layers, config)
-    read = (*_looked_at(components, folder), *bench.inputs)
-    missed = _missed(recipe, layers, store) if teach else ()
-    return Built(manifest, read, missed), tuple(findings)
+    read = (*_looked_at(components, site), *bench.inputs)
+    missed = _missed(recipe, layers, store) if ways.teach else ()
+    if base is None:
+        return Built(manifest, read, missed), tuple(findings)
+    texts = {each.digest for each in base.manifest.blobs if each.media_type not in _GGUF_LAYERS}
+    passing = (base.passing | texts) - {each.digest for each in manifest.blobs}
+    built = Built(manifest, (*base.inputs, *read), (*base.skipped, *missed), passing)
+    return built, tuple(findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where paths are seen from, and what included files may name."""
+
+    folder: str  # the Modelfile's
+    allow_outside: bool
+
+    def folder_of(self, located: Located) -> str:
+        """The folder from which *located* is seen."""
+        return located.folder or self.folder
+
+    def outside(self, located: Located, origin: Origin) -> Diagnostic | None:
+        """A finding if an included file names a file that it must not."""
+        if located.folder is None or self.allow_outside:
+            return None
+        # Imported here: few Modelfiles include another.
+        from mbuild.compiler.texts import Folder
+
+        root = Folder(self.folder, "")
+        for file in _local(origin):
+            leaves = root.leaves(file.path)
+            if leaves is not None:
+                return Diagnostic(Code.OUTSIDE_FOLDER, leaves.reason, located.span, leaves.hint)
+        return None
 
 
 def _missed(recipe: Recipe, layers: Sequence[Layer], store: Store) -> tuple[Digest, ...]:
@@ -116,7 +183,7 @@ def refused(findings: Iterable[Diagnostic], *, strict: bool = False) -> bool:
 
 
 def _locate(
-    recipe: Recipe, folder: str, *, paths_must_exist: bool
+    recipe: Recipe, site: _Site, *, paths_must_exist: bool
 ) -> tuple[list[_Component], list[Diagnostic]]:
     """What each value names; every value that names nothing is a finding."""
     components: list[_Component] = []
@@ -125,16 +192,20 @@ def _locate(
     def add(located: Located, media_type: str, origin: "Origin | Refusal") -> None:
         if isinstance(origin, Refusal):
             findings.append(_bad_source(located, origin.reason, origin.hint))
+        elif outside := site.outside(located, origin):
+            findings.append(outside)
         else:
             components.append(_Component(located, media_type, origin))
 
     for located in recipe.sources:
-        origin = find_source(located.text, folder, paths_must_exist=paths_must_exist)
+        origin = find_source(
+            located.text, site.folder_of(located), paths_must_exist=paths_must_exist
+        )
         add(located, MediaType.MODEL, origin)
     for located in recipe.adapters:
-        add(located, MediaType.ADAPTER, find_file(located.text, folder))
+        add(located, MediaType.ADAPTER, find_file(located.text, site.folder_of(located)))
     for located in recipe.drafts:
-        add(located, MediaType.DRAFT, find_file(located.text, folder))
+        add(located, MediaType.DRAFT, find_file(located.text, site.folder_of(located)))
     return components, findings + _drafts_of_themselves(components)
 
 
@@ -174,12 +245,13 @@ def _choose(components: Sequence[_Component]) -> tuple[list[_Component], list[Di
     return [part for part in components if part is kept or part not in sources], findings
 
 
-def _looked_at(components: Iterable[_Component], folder: str) -> Iterator[Input]:
+def _looked_at(components: Iterable[_Component], site: _Site) -> Iterator[Input]:
     """The places whose content decided what the values name."""
     for component in components:
         match component.origin:
             case Name():
                 # A file there would hide the model of that name.
+                folder = site.folder_of(component.located)
                 yield inputs.of_absence(os.path.join(folder, component.located.text))
             case tuple() as files:
                 yield inputs.of_folder(os.path.dirname(files[0].path))
@@ -222,7 +294,11 @@ def _upload_name(component: _Component) -> str:
 
 
 def _files(component: _Component) -> tuple[LocalFile, ...]:
-    match component.origin:
+    return _local(component.origin)
+
+
+def _local(origin: Origin) -> tuple[LocalFile, ...]:
+    match origin:
         case LocalFile() as file:
             return (file,)
         case tuple() as files:
@@ -243,6 +319,7 @@ class _Bench:
         self._store = store
         self._tell = tell
         self._fresh = fresh
+        self._told: set[Digest] = set()  # Layers of the stage before, which are new no more.
 
     def problems(self, components: Iterable[_Component]) -> list[Diagnostic]:
         """What is wrong with the files, found before any of them is copied."""
@@ -262,12 +339,23 @@ class _Bench:
         return unfit(file.path, media_type, file.path)
 
     def collect(
-        self, components: Iterable[_Component]
+        self, components: Sequence[_Component], recipe: Recipe, base: Built | None
     ) -> tuple[list[Layer], Config, list[Diagnostic]]:
-        """The layers that *components* give, in order, and the configuration to begin with."""
+        """The layers that *components* give, in order, and the configuration to begin with.
+
+        The model that they are FROM, or the stage *base*, comes without what *recipe* unsets.
+        """
         layers: list[Layer] = []
         config = Config()
         findings: list[Diagnostic] = []
+        if base is not None:
+            layers += base.manifest.layers
+            self._told.update(layer.digest for layer in layers)
+            config = self._handed_down(base.manifest)
+        unseen = not any(isinstance(each.origin, Name) for each in components)
+        if unseen:
+            findings += idle_unsets(recipe, layers, self._store.blobs)
+            layers = without_unset(recipe, layers)
         for component in components:
             located = component.located
             match component.origin:
@@ -277,7 +365,8 @@ class _Bench:
                     except MissingModel:
                         findings.append(_bad_source(located, *_missing(name, self._store)))
                         continue
-                    layers += taken
+                    findings += idle_unsets(recipe, taken, self._store.blobs)
+                    layers += without_unset(recipe, taken)
                 case LocalFile() as file:
                     layers.append(self._file(file, component.media_type))
                 case tuple():
@@ -294,10 +383,13 @@ class _Bench:
         data = store.read(name)
         self.inputs.append(inputs.of_model(str(name), data))
         manifest = store.load(name)
-        config = Config()
-        if manifest.config is not None:
-            config = inherited(Config.decode(store.blobs.read(manifest.config.digest)))
-        return [self._reused(layer, name) for layer in manifest.layers], config
+        layers = [self._reused(layer, name) for layer in manifest.layers]
+        return layers, self._handed_down(manifest)
+
+    def _handed_down(self, manifest: Manifest) -> Config:
+        if manifest.config is None:
+            return Config()
+        return inherited(Config.decode(self._store.blobs.read(manifest.config.digest)))
 
     def _reused(self, layer: Layer, name: Name) -> Layer:
         blobs = self._store.blobs
@@ -374,34 +466,29 @@ class _Bench:
             if layer.media_type in _GGUF_LAYERS
         ]
         config, parameters = configure(recipe, start, weights)
-        finished = self._with_texts(recipe, list(layers), parameters)
+        finished = with_texts(recipe, layers, parameters, self._store.blobs, self._put)
         stored = self._put(MediaType.CONFIG, config.encode())
         for layer in finished:
-            verb = "creating new" if layer.digest in self.created else "using existing"
+            new = layer.digest in self.created and layer.digest not in self._told
+            verb = "creating new" if new else "using existing"
             self._tell(Status(f"{verb} layer {layer.digest}"))
         return Manifest(stored, tuple(finished))
 
-    def _with_texts(
-        self, recipe: Recipe, layers: list[Layer], parameters: Mapping[str, ParameterValue]
-    ) -> list[Layer]:
-        """*layers* with those of the instructions, each replaced one gone from its old place."""
-        if recipe.template is not None:
-            layers = _without(layers, MediaType.TEMPLATE)
-            layers.append(self._put(MediaType.TEMPLATE, _bytes(recipe.template.text)))
-        if recipe.system is not None:
-            layers = _without(layers, MediaType.SYSTEM)
-            layers.append(self._put(MediaType.SYSTEM, _bytes(recipe.system.text)))
-        layers += [self._put(MediaType.LICENSE, _bytes(text)) for text in recipe.licenses]
-        merged = inherited_options(layers, self._store.blobs) | _as_floats(parameters)
-        if merged:
-            layers = _without(layers, MediaType.PARAMS)
-            text = gojson.encode(merged, sort_keys=True) + "\n"
-            layers.append(self._put(MediaType.PARAMS, _bytes(text)))
-        if recipe.messages:
-            layers = _without(layers, MediaType.MESSAGES)
-            turns = [{"role": turn.role, "content": turn.content} for turn in recipe.messages]
-            layers.append(self._put(MediaType.MESSAGES, _bytes(gojson.encode(turns) + "\n")))
-        return layers
+    def quantize(
+        self, layers: Sequence[Layer], wanted: Located, ways: Ways
+    ) -> tuple[list[Layer], list[Diagnostic]]:
+        """*layers* with the weights made into the type that *wanted* names."""
+        # Imported here: few Modelfiles ask for it.
+        from mbuild.compiler.quantized import quantized
+
+        made = [
+            quantized(layer, wanted, self._store, ways=ways, tell=self._tell, note=self._note)
+            if layer.media_type == MediaType.MODEL
+            else layer
+            for layer in layers
+        ]
+        findings = [each for each in made if isinstance(each, Diagnostic)]
+        return [each for each in made if not isinstance(each, Diagnostic)], findings
 
     def learn(self, recipe: Recipe, layers: Sequence[Layer], *, wanted: bool) -> None:
         """Look the vocabulary up, if that is *wanted* and would help."""
@@ -420,20 +507,6 @@ class _Bench:
     def _note(self, stored: Stored) -> None:
         if stored.created:
             self.created.add(stored.digest)
-
-
-def _without(layers: Iterable[Layer], media_type: str) -> list[Layer]:
-    return [layer for layer in layers if layer.media_type != media_type]
-
-
-def _as_floats(parameters: Mapping[str, ParameterValue]) -> dict[str, gojson.Json]:
-    return {
-        name: float(value) if type(value) is int else value for name, value in parameters.items()
-    }
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8")
 
 
 def _package_key(reference: "PackageReference") -> Digest:

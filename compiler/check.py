@@ -4,35 +4,42 @@ In the default dialect all findings come at once, in source order, and teach. In
 the first mistake that it would report is the only error, in its own words.
 """
 
-import math
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mbuild.compiler import advice
-from mbuild.compiler.diagnostic import Code, Diagnostic, Severity, Span
-from mbuild.compiler.dialect import NO_FROM, NOT_A_VERSION, Dialect, scan
-from mbuild.compiler.parameters import DEPRECATED, OPTIONS, Type, convert
-from mbuild.compiler.recipe import Located, Message, ParameterValue, Recipe
+from mbuild.compiler.diagnostic import Code, Diagnostic, Label, Severity, Source
+from mbuild.compiler.dialect import NO_FROM, Dialect, scan
+from mbuild.compiler.recipe import Recipe
+from mbuild.compiler.settings import Settings, entry
 from mbuild.compiler.source import decode, doubts
-from mbuild.compiler.syntax import (
-    SIMPLE,
-    Comment,
-    Instruction,
-    Junk,
-    Modelfile,
-    Parameter,
-    Value,
-)
-from mbuild.compiler.syntax import Message as MessageInstruction
+from mbuild.compiler.syntax import Comment, From, Instruction, Junk, Modelfile, stage
+
+if TYPE_CHECKING:
+    from mbuild.compiler.expand import Texts
+    from mbuild.compiler.syntax import Value, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a Modelfile is read with, beside its own text."""
+
+    texts: "Texts | None" = None  # What reads the files that it names; None: none can be had.
+    arguments: Mapping[str, str] = field(default_factory=dict)  # --build-arg
+    target: str | None = None  # --target; None: the last stage
+    lenient: bool = False  # An ARG without a value is no mistake.
+
+
+_NOTHING_GIVEN = Given()
 
 
 def load(
-    name: str, data: bytes, *, dialect: Dialect = "mbuild"
+    name: str, data: bytes, *, dialect: Dialect = "mbuild", given: Given = _NOTHING_GIVEN
 ) -> tuple[Recipe | None, tuple[Diagnostic, ...]]:
     """The recipe that the file *data* asks for, if it has no errors, and every finding.
 
-    *name* is what findings call the file. Opens nothing.
+    *name* is what findings call the file. Opens nothing but through *given*.
     """
     source = decode(name, data)
     if dialect == "ollama":
@@ -43,44 +50,181 @@ def load(
     # Imported here: the reference's dialect does not need it.
     from mbuild.compiler.parser import parse
 
-    recipe, findings = check(parse(source))
-    return recipe, _in_order((*doubtful, *findings))
+    recipe, findings = check(parse(source), given=given)
+    # Those of other files stay where they are.
+    first = [each for each in findings if each.span.source is not source][:1]
+    if first or not doubtful:
+        return recipe, (*doubtful, *findings)
+    return recipe, tuple(sorted((*doubtful, *findings), key=lambda each: each.span.start))
 
 
 def check(
-    modelfile: Modelfile, *, dialect: Dialect = "mbuild"
+    modelfile: Modelfile, *, dialect: Dialect = "mbuild", given: Given = _NOTHING_GIVEN
 ) -> tuple[Recipe | None, tuple[Diagnostic, ...]]:
     """The recipe, if there were no errors, and every finding.
 
     The dialect is the one that the tree was read with.
     """
-    findings = list(modelfile.findings)
-    if dialect == "ollama" and findings:
-        return None, tuple(findings)
-    entries = [_entry(node) for node in modelfile.statements if not isinstance(node, _NOTHING)]
-    if not any(entry.kind == "from" for entry in entries) and not _meant_from(modelfile):
-        findings.append(_no_from(modelfile, dialect))
-        if dialect == "ollama":
-            return None, tuple(findings)
-    collected = _Collected(dialect)
-    for entry in entries:
-        collected.add(entry)
-    findings += collected.findings()
     if dialect == "ollama":
-        findings = _up_to_first_error(findings)
-    ordered = tuple(findings) if dialect == "ollama" else _in_order(findings)
-    return None if _has_errors(findings) else collected.recipe(), ordered
+        return _check_as_the_reference(modelfile)
+    read = _read(modelfile, given)
+    recipe, more = _staged(read, given.target) if read.is_staged else _whole(read, given.target)
+    findings = (*read.findings, *more)
+    return None if _has_errors(findings) else recipe, read.in_order(findings)
 
 
-_NOTHING = Comment | Junk
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The instructions of a tree and of the files that it names."""
+
+    modelfile: Modelfile
+    instructions: Sequence[Instruction]
+    findings: tuple[Diagnostic, ...]
+    folders: Mapping[Source, str] = field(default_factory=dict)
+    anchors: Mapping[Source, int] = field(default_factory=dict)
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether each FROM begins a stage."""
+        return any(isinstance(node, From) and stage(node.value) for node in self.instructions)
+
+    def in_order(self, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """Sorted by place; what is in another file stands where that file was named."""
+
+        def place(finding: Diagnostic) -> tuple[int, int]:
+            start, source = finding.span.start, finding.span.source
+            if source is self.modelfile.source:
+                return start, 0
+            return self.anchors.get(source, 0), start
+
+        return tuple(sorted(findings, key=place))
+
+
+def _read(modelfile: Modelfile, given: Given) -> _Read:
+    from mbuild.compiler.syntax import Arg, Include
+
+    nodes = [node for node in modelfile.statements if not isinstance(node, Comment | Junk)]
+    if not given.arguments and not any(
+        isinstance(node, Arg | Include) or node.value.flags for node in nodes
+    ):
+        return _Read(modelfile, nodes, modelfile.findings)
+    # Imported here: most Modelfiles are a single file.
+    from mbuild.compiler.expand import NoTexts, expand
+
+    expanded = expand(modelfile, given.texts or NoTexts(), given.arguments, lenient=given.lenient)
+    return _Read(
+        modelfile,
+        expanded.instructions,
+        expanded.findings,
+        expanded.folders,
+        expanded.anchors,
+    )
+
+
+def _whole(read: _Read, target: str | None) -> tuple[Recipe | None, list[Diagnostic]]:
+    """The recipe of a file without stages."""
+    findings: list[Diagnostic] = []
+    if not any(isinstance(node, From) for node in read.instructions):
+        entries = map(entry, read.instructions)
+        if not any(each.kind == "from" for each in entries) and not _meant_from(read.findings):
+            findings.append(_no_from(read.modelfile, "mbuild"))
+    if target is not None:
+        findings.append(_no_stage(read, target, ()))
+    settings = Settings("mbuild", folders=read.folders)
+    for node in read.instructions:
+        settings.add(entry(node))
+    findings += settings.findings()
+    return None if _has_errors(findings) else settings.recipe(), findings
+
+
+def _staged(read: _Read, target: str | None) -> tuple[Recipe | None, list[Diagnostic]]:
+    """The recipe of the stage *target*, or of the last one; the findings of all."""
+    findings: list[Diagnostic] = []
+    names: dict[str, Word] = {}
+    recipes: dict[str, Recipe | None] = {}
+    last: Recipe | None = None
+    early, stages = _divided(read.instructions)
+    for node in early:
+        word = node.word.text.upper()
+        message = f"{word} stands before the first FROM, so it belongs to no stage"
+        findings.append(
+            Diagnostic(Code.BAD_STAGE, message, node.word.span, "move it behind a FROM")
+        )
+    for first, *others in stages:
+        value, name = _stage_of(first)
+        base = recipes.get(value.cleaned.casefold())
+        last, more = _stage(read, first, others, base)
+        findings += more
+        if name is None:
+            continue
+        key = name.text.casefold()
+        if key in names:
+            label = Label(names[key].span, "the first one")
+            message = f"two stages are called {name.text}"
+            findings.append(Diagnostic(Code.BAD_STAGE, message, name.span, None, (label,)))
+        names.setdefault(key, name)
+        recipes[key] = last
+    if target is not None:
+        if target.casefold() not in recipes:
+            findings.append(_no_stage(read, target, [each.text for each in names.values()]))
+        last = recipes.get(target.casefold())
+    return last, findings
+
+
+def _stage(
+    read: _Read, first: Instruction, others: Sequence[Instruction], base: Recipe | None
+) -> tuple[Recipe | None, list[Diagnostic]]:
+    settings = Settings("mbuild", folders=read.folders, base=base)
+    value, _ = _stage_of(first)
+    settings.add(entry(From(first.span, first.word, value)))
+    for node in others:
+        settings.add(entry(node))
+    findings = settings.findings()
+    return None if _has_errors(findings) else settings.recipe(), findings
+
+
+def _stage_of(first: Instruction) -> "tuple[Value, Word | None]":
+    return stage(first.value) or (first.value, None)
+
+
+def _divided(
+    instructions: Sequence[Instruction],
+) -> tuple[list[Instruction], list[list[Instruction]]]:
+    """What stands before the first FROM, and each FROM with what follows it."""
+    early: list[Instruction] = []
+    stages: list[list[Instruction]] = []
+    for node in instructions:
+        if isinstance(node, From):
+            stages.append([node])
+        else:
+            (stages[-1] if stages else early).append(node)
+    return early, stages
+
+
+def _no_stage(read: _Read, target: str, names: Sequence[str]) -> Diagnostic:
+    hint = f"the stages are {', '.join(names)}" if names else "name one with FROM ... AS NAME"
+    span = read.modelfile.source.span(0, 0)
+    return Diagnostic(Code.BAD_STAGE, f"no stage is called {target}", span, hint)
+
+
+def _check_as_the_reference(
+    modelfile: Modelfile,
+) -> tuple[Recipe | None, tuple[Diagnostic, ...]]:
+    if modelfile.findings:
+        return None, modelfile.findings
+    nodes = [node for node in modelfile.statements if not isinstance(node, Comment | Junk)]
+    entries = [entry(node) for node in nodes]
+    if not any(each.kind == "from" for each in entries):
+        return None, (_no_from(modelfile, "ollama"),)
+    settings = Settings("ollama")
+    for each in entries:
+        settings.add(each)
+    findings = _up_to_first_error(settings.findings())
+    return None if _has_errors(findings) else settings.recipe(), tuple(findings)
 
 
 def _has_errors(findings: Iterable[Diagnostic]) -> bool:
     return any(finding.severity is Severity.ERROR for finding in findings)
-
-
-def _in_order(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    return tuple(sorted(findings, key=lambda finding: finding.span.start))
 
 
 def _up_to_first_error(findings: list[Diagnostic]) -> list[Diagnostic]:
@@ -90,10 +234,10 @@ def _up_to_first_error(findings: list[Diagnostic]) -> list[Diagnostic]:
     return findings
 
 
-def _meant_from(modelfile: Modelfile) -> bool:
+def _meant_from(findings: Iterable[Diagnostic]) -> bool:
     """Whether what is wrong is probably the FROM itself, so that it is not missing too."""
-    words = (node.span.text[:40].split() for node in modelfile.statements if isinstance(node, Junk))
-    return any(word and advice.nearest_instruction(word[0]) == "from" for word in words)
+    unknown = (each.span.source.text[each.span.start :][:40].split() for each in findings)
+    return any(word and advice.nearest_instruction(word[0]) == "from" for word in unknown)
 
 
 def _no_from(modelfile: Modelfile, dialect: Dialect) -> Diagnostic:
@@ -102,227 +246,3 @@ def _no_from(modelfile: Modelfile, dialect: Dialect) -> Diagnostic:
         return Diagnostic(Code.NO_FROM, NO_FROM, span)
     hint = "say what to build on, such as FROM llama3.2 or FROM ./model.gguf"
     return Diagnostic(Code.NO_FROM, "no FROM", span, hint)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What an instruction sets, whether it is said with its own word or with PARAMETER."""
-
-    kind: str  # The instruction's word, or "parameter" or "message".
-    name: str  # Of a parameter; empty otherwise.
-    role: str | None  # Of a MESSAGE; a disguised one has it in its text.
-    value: Value
-    label: str  # As the author says it.
-    span: Span  # Of the word or the name.
-    disguised: bool = False
-
-
-_DISGUISES = {"model": "from", "message": "message"} | {
-    word: word for word in SIMPLE if word != "from"
-}
-"""Names of parameters that are instructions: the reference calls both by one name."""
-
-
-def _entry(node: Instruction) -> _Entry:
-    word = node.word.text.upper()
-    match node:
-        case Parameter(name=name):
-            kind = _DISGUISES.get(name.text, "parameter")
-            label = f"{word} {name.text}"
-            disguised = kind != "parameter"
-            return _Entry(kind, name.text, None, node.value, label, name.span, disguised)
-        case MessageInstruction(role=role):
-            return _Entry("message", "", role.text, node.value, word, node.word.span)
-        case _:
-            return _Entry(word.lower(), "", None, node.value, word, node.word.span)
-
-
-class _Collected:
-    """What the instructions so far ask for, and what is wrong with them."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
-        self._findings: list[Diagnostic] = []
-        self._last: dict[str, _Entry] = {}  # What a later one replaces, by kind or name.
-        self._sources: list[Located] = []
-        self._drafts: list[Located] = []
-        self._licenses: list[str] = []
-        self._messages: list[Message] = []
-        self._parameters: dict[str, ParameterValue] = {}
-        self._lists: dict[str, list[str]] = {}
-        self._places: dict[str, list[Span]] = {}
-        self._not_finite: dict[str, Diagnostic] = {}
-
-    def add(self, entry: _Entry) -> None:
-        """Take one more instruction, in file order."""
-        if entry.disguised:
-            self._teach(
-                Code.DISGUISED_INSTRUCTION,
-                entry.span,
-                f"{entry.label} acts as {entry.kind.upper()}",
-                f"write {entry.kind.upper()} without PARAMETER",
-            )
-        match entry.kind:
-            case "from":
-                self._sources.append(_located(entry.value))
-            case "draft":
-                self._drafts.append(_located(entry.value))
-            case "license":
-                self._licenses.append(entry.value.text)
-            case "message":
-                self._messages.append(_turn(entry))
-            case "parameter":
-                self._parameter(entry)
-            case _:
-                self._replace(entry.kind, entry)
-                if entry.kind == "requires" and _version(entry.value.cleaned) is None:
-                    self._bad_version(entry.value)
-
-    def findings(self) -> list[Diagnostic]:
-        """What is wrong, in file order, but what is known only at the very end comes last."""
-        # The reference writes its request then, with the names of the parameters in order.
-        return self._findings + [self._not_finite[name] for name in sorted(self._not_finite)]
-
-    def recipe(self) -> Recipe:
-        """What is asked for; only if nothing was wrong."""
-        adapter = self._last.get("adapter")
-        requires = self._cleaned("requires")
-        lists = {name: tuple(texts) for name, texts in self._lists.items()}
-        return Recipe(
-            sources=tuple(self._sources),
-            adapters=(_located(adapter.value),) if adapter else (),
-            drafts=tuple(self._drafts),
-            template=self._text("template"),
-            system=self._text("system"),
-            licenses=tuple(self._licenses),
-            messages=tuple(self._messages),
-            parameters=self._parameters | lists or None,
-            renderer=self._cleaned("renderer"),
-            parser=self._cleaned("parser"),
-            requires=_version(requires) if requires else None,
-            places={name: tuple(spans) for name, spans in self._places.items()},
-        )
-
-    def _text(self, kind: str) -> Located | None:
-        entry = self._last.get(kind)
-        return _located(entry.value) if entry and entry.value.text else None
-
-    def _cleaned(self, kind: str) -> str | None:
-        entry = self._last.get(kind)
-        return entry.value.cleaned or None if entry else None
-
-    def _replace(self, key: str, entry: _Entry) -> None:
-        earlier = self._last.get(key)
-        self._last[key] = entry
-        if earlier is not None:
-            message = f"{earlier.label} has no effect"
-            hint = f"line {entry.span.line} sets it again, and the last one wins"
-            self._teach(Code.REPLACED, earlier.span, message, hint)
-
-    def _parameter(self, entry: _Entry) -> None:
-        name, option = entry.name, OPTIONS.get(entry.name)
-        if name in DEPRECATED:
-            message = f"parameter {name} is deprecated"
-            self._find(Code.DEPRECATED_PARAMETER, entry.span, message, message, DEPRECATED[name])
-        elif option is None:
-            self._find(
-                Code.UNKNOWN_PARAMETER,
-                entry.span,
-                f"unknown parameter '{name}'",
-                f"unknown parameter {advice.short(name)}",
-                advice.about_parameter(name),
-            )
-        elif option.type is Type.TEXTS:
-            self._lists.setdefault(name, []).append(entry.value.text)
-            self._places.setdefault(name, []).append(entry.value.span)
-        else:
-            self._replace(f"parameter {name}", entry)
-            self._convert(name, option.type, entry)
-
-    def _convert(self, name: str, type_: Type, entry: _Entry) -> None:
-        text = entry.value.cleaned
-        try:
-            value = convert(name, text)
-        except ValueError as wrong:
-            message = (
-                f"{name} {_NEEDS[type_]}, not {advice.short(text)}"
-                if text
-                else f"{name} has no value"
-            )
-            hint = advice.about_value(type_, text)
-            self._find(Code.WRONG_TYPE, entry.value.span, str(wrong), message, hint)
-            return
-        self._parameters[name] = value
-        self._places[name] = [entry.value.span]
-        self._not_finite.pop(name, None)
-        if isinstance(value, float) and not math.isfinite(value):
-            self._refuse_not_finite(name, value, entry.value)
-
-    def _refuse_not_finite(self, name: str, value: float, text: Value) -> None:
-        """Note that no JSON can hold *value*, unless a later line replaces it."""
-        number = "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-        reference = f"json: unsupported value: {number}"
-        message = f"{name} needs a finite number, not {advice.short(text.cleaned)}"
-        shown = reference if self._dialect == "ollama" else message
-        self._not_finite[name] = Diagnostic(Code.WRONG_TYPE, shown, text.span)
-
-    def _bad_version(self, value: Value) -> None:
-        message = (
-            f"{advice.short(value.cleaned)} is no version"
-            if value.cleaned
-            else "REQUIRES has no version"
-        )
-        hint = advice.OWN_LINE if "#" in value.cleaned else "write it as in REQUIRES 0.14.0"
-        self._find(Code.NOT_A_VERSION, value.span, NOT_A_VERSION, message, hint)
-
-    def _find(self, code: Code, span: Span, reference: str, message: str, hint: str | None) -> None:
-        """Note what both dialects find, each in its own words."""
-        if self._dialect == "ollama":
-            self._findings.append(Diagnostic(code, reference, span))
-        else:
-            self._teach(code, span, message, hint)
-
-    def _teach(self, code: Code, span: Span, message: str, hint: str | None) -> None:
-        """Note what the reference says nothing about."""
-        if self._dialect != "ollama":
-            self._findings.append(Diagnostic(code, message, span, hint))
-
-
-_NEEDS = {
-    Type.INT: "needs a whole number",
-    Type.FLOAT: "needs a number",
-    Type.BOOL: "needs true or false",
-}
-
-
-def _located(value: Value) -> Located:
-    return Located(value.text, value.span)
-
-
-def _turn(entry: _Entry) -> Message:
-    if entry.role is not None:
-        return Message(entry.role, entry.value.text)
-    # Said with PARAMETER, where a role is part of the text: read as the reference reads it.
-    role, _, content = entry.value.cleaned.partition(": ")
-    return Message(role, content)
-
-
-_CORE = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){0,2}", re.ASCII)
-_WORD = re.compile(r"[0-9A-Za-z-]+")
-
-
-def _version(text: str) -> str | None:
-    """A semantic version without its leading v, or ``None`` if *text* is none.
-
-    Minor and patch may be left out, but not before a pre-release or a build.
-    """
-    version = text.removeprefix("v")
-    rest, plus, build = version.partition("+")
-    core, dash, release = rest.partition("-")
-    if not _CORE.fullmatch(core) or ((plus or dash) and core.count(".") != 2):
-        return None
-    words = [*(release.split(".") if dash else ()), *(build.split(".") if plus else ())]
-    if not all(_WORD.fullmatch(word) for word in words):
-        return None
-    padded = any(word.isdigit() and word[0] == "0" != word for word in release.split("."))
-    return None if padded else version

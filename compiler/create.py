@@ -5,9 +5,10 @@ record and neither parsed nor built again; the parser and the builder are not ev
 """
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from mbuild.compiler import inputs
 from mbuild.compiler.progress import Status, Tell
@@ -17,11 +18,15 @@ from mbuild.store.store import Store
 
 if TYPE_CHECKING:
     from mbuild.compiler.build import Built
-    from mbuild.compiler.diagnostic import Diagnostic
+    from mbuild.compiler.diagnostic import Diagnostic, Span
+    from mbuild.compiler.inputs import Input
+    from mbuild.compiler.quantization import Quantizer
+    from mbuild.compiler.recipe import Recipe
+    from mbuild.compiler.texts import Folder
 
 Dialect = Literal["mbuild", "ollama"]
 
-_RULES = 2  # Grows whenever the same Modelfile would build to something else.
+_RULES = 3  # Grows whenever the same Modelfile would build to something else.
 
 
 _SKIPPED = "note: stops and BOS are checked once the vocabulary is known, as after create --budget"
@@ -39,6 +44,12 @@ class Order:
     fresh: bool = False  # no record is believed
     strict: bool = False  # a warning is as bad as an error
     learn: bool = False  # the vocabulary is looked up, for all checks to be made
+    arguments: Mapping[str, str] = field(default_factory=dict)  # --build-arg
+    target: str | None = None  # the stage to build; None: the last one
+    allow_outside: bool = False  # texts and included files may lie outside of the folder
+    quantize: str | None = None  # goes before the Modelfile's QUANTIZE
+    requantize: bool = False  # weights that were quantized before may be quantized again
+    quantizer: "Quantizer | None" = None
 
 
 Review = Callable[[bytes], "tuple[Diagnostic, ...]"]
@@ -62,33 +73,70 @@ def create(
         _retell(known[0], tell)
         tell(Status("writing manifest"))
         tell(Status("success"))
-        return known
+        return known[:2]
     created: set[Digest] = set()
+    passing: set[Digest] = set()
     data = None
     try:
         with store.building():
-            data, findings = _made(order, store, tell, review, created)
+            data, findings = _made(order, store, tell, review, created, passing)
     finally:
-        if data is None:
-            store.abandon(created)
+        store.abandon(created if data is None else created & passing)
     return data, findings
 
 
+def read(order: Order) -> "tuple[Recipe | None, tuple[Diagnostic, ...], Folder]":
+    """The recipe that *order* asks for, if there are no errors; every finding; what was read."""
+    # Imported here: an unchanged Modelfile needs neither the parser nor the checks.
+    from mbuild.compiler.check import Given, load
+    from mbuild.compiler.texts import Folder
+
+    texts = Folder(order.folder, order.file, allow_outside=order.allow_outside)
+    given = Given(texts, order.arguments, order.target)
+    recipe, findings = load(order.file, order.data, dialect=order.dialect, given=given)
+    if recipe is not None and order.quantize is not None:
+        recipe = _quantized(recipe, order.quantize)
+    return recipe, findings, texts
+
+
+def _quantized(recipe: "Recipe", wanted: str) -> "Recipe":
+    from dataclasses import replace
+
+    from mbuild.compiler.recipe import Located
+
+    first = recipe
+    while first.base is not None:
+        first = first.base
+    return replace(recipe, quantize=Located(wanted, first.sources[-1].span))
+
+
 def _made(
-    order: Order, store: Store, tell: Tell, review: Review | None, created: set[Digest]
-) -> tuple[bytes | None, "tuple[Diagnostic, ...]"]:
-    """What :func:`create` gives; *created* gets the blobs that were not there before."""
+    order: Order,
+    store: Store,
+    tell: Tell,
+    review: Review | None,
+    created: set[Digest],
+    passing: set[Digest],
+) -> "tuple[bytes | None, tuple[Diagnostic, ...]]":
+    """What :func:`create` gives.
+
+    *created* gets the blobs that were not there before, *passing* those that only a stage needs.
+    """
     # Looked up again: before the lock was ours, a sweep may have taken the blobs.
     key = _key(order)
     known = _unchanged(order, store, key)
     built = None
+    sources = {"Modelfile": order.data}
     if known is not None:
-        data, findings = known
+        data, findings, read_before = known
+        sources |= _read_again(order, read_before)
         _retell(data, tell)
     else:
-        built, findings = _build(order, store, tell, created)
+        built, findings, texts = _build(order, store, tell, created)
         if built is None:
             return None, findings
+        sources |= texts
+        passing |= built.passing
         if built.skipped:
             tell(Status(_SKIPPED))
         data = built.manifest.encode()
@@ -98,7 +146,7 @@ def _made(
     if built is not None:
         _record(key, built, findings, store)
     tell(Status("writing manifest"))
-    store.save(order.name, data, sources={"Modelfile": order.data})
+    store.save(order.name, data, sources=sources)
     tell(Status("success"))
     return data, (*findings, *more)
 
@@ -112,49 +160,76 @@ def _retell(manifest: bytes, tell: Tell) -> None:
 
 def _build(
     order: Order, store: Store, tell: Tell, created: set[Digest]
-) -> "tuple[Built | None, tuple[Diagnostic, ...]]":
-    # Imported here: an unchanged Modelfile needs neither the parser nor the builder.
-    from mbuild.compiler.build import build
-    from mbuild.compiler.check import load
+) -> "tuple[Built | None, tuple[Diagnostic, ...], Mapping[str, bytes]]":
+    """What is built, what there is to say of it, and the texts that were read, by their names."""
+    # Imported here: an unchanged Modelfile does not need the builder.
+    from dataclasses import replace
 
-    recipe, findings = load(order.file, order.data, dialect=order.dialect)
+    from mbuild.compiler.build import Ways, build
+
+    recipe, findings, texts = read(order)
     if recipe is None or (order.strict and findings):
-        return None, findings
-    built, more = build(
-        recipe,
-        order.folder,
-        store,
-        tell=tell,
-        created=created,
+        return None, findings, {}
+    ways = Ways(
         teach=order.dialect == "mbuild",
         fresh=order.fresh,
         strict=order.strict,
         learn=order.learn,
+        allow_outside=order.allow_outside,
+        quantizer=order.quantizer,
+        requantize=order.requantize,
     )
-    return built, tuple(sorted((*findings, *more), key=lambda finding: finding.span.start))
+    built, more = build(recipe, order.folder, store, tell=tell, created=created, ways=ways)
+    if built is not None:
+        built = replace(built, inputs=(*texts.inputs, *built.inputs))
+    return built, _merged(findings, more), texts.read_texts
+
+
+def _merged(
+    first: "tuple[Diagnostic, ...]", second: "tuple[Diagnostic, ...]"
+) -> "tuple[Diagnostic, ...]":
+    """Both in source order, if they are about one file."""
+    if any(each.span.source is not every.span.source for each in first for every in second):
+        return (*first, *second)
+    return tuple(sorted((*first, *second), key=lambda finding: finding.span.start))
 
 
 def _key(order: Order) -> Digest:
     """The key of what *order* builds to, as long as no input changes. The name is no part of it."""
-    parts = [_RULES, order.dialect, order.folder, str(Digest.of(order.data))]
+    parts = [
+        *(_RULES, order.dialect, order.folder, str(Digest.of(order.data))),
+        *(sorted(order.arguments.items()), order.target, order.allow_outside),
+        *(order.quantize, order.requantize),
+    ]
     return Digest.of(json.dumps(parts).encode())
 
 
 def _unchanged(
     order: Order, store: Store, key: Digest
-) -> "tuple[bytes, tuple[Diagnostic, ...]] | None":
-    """What an earlier build made, if its inputs are the same and its blobs still there."""
+) -> "tuple[bytes, tuple[Diagnostic, ...], list[Input]] | None":
+    """What an earlier build made and read, if its inputs are the same and its blobs still there."""
     recorded = None if order.fresh else store.recall(key)
     if recorded is None:
         return None
     record = json.loads(recorded)
-    if not all(inputs.same(tuple(entry), store) for entry in record["inputs"]):
+    read_before: list[Input] = [tuple(entry) for entry in record["inputs"]]
+    if not all(inputs.same(entry, store) for entry in read_before):
         return None
     if not all(Digest.parse(digest) in store.blobs for digest in record["blobs"]):
         return None
     if record["skipped"] and _can_check_more(order, record["skipped"], store):
         return None
-    return record["manifest"].encode(), _findings(order, record["findings"])
+    return record["manifest"].encode(), _findings(order, record["findings"]), read_before
+
+
+def _read_again(order: Order, read_before: "Iterable[Input]") -> dict[str, bytes]:
+    """The texts among what an earlier build has read, by their names."""
+    texts = {}
+    for kind, path, _ in read_before:
+        if kind == "text":
+            with open(path, "rb") as file:
+                texts[os.path.relpath(path, order.folder)] = file.read()
+    return texts
 
 
 def _can_check_more(order: Order, skipped: Iterable[str], store: Store) -> bool:
@@ -166,28 +241,47 @@ def _record(key: Digest, built: "Built", findings: "Iterable[Diagnostic]", store
     # A file that changed too short a time ago has no trusted stamp, so nothing is recorded.
     if not all(inputs.same(entry, store) for entry in built.inputs):
         return
-    rows = [
-        [finding.code.name, finding.message, finding.span.start, finding.span.end, finding.hint]
-        for finding in findings
-    ]
     record = {
         "inputs": built.inputs,
         "skipped": [str(digest) for digest in built.skipped],
         "manifest": built.manifest.encode().decode(),
         "blobs": [str(layer.digest) for layer in built.manifest.blobs],
-        "findings": rows,
+        "findings": [_row(finding) for finding in findings],
     }
     store.record(key, json.dumps(record).encode())
 
 
-def _findings(order: Order, rows: list[list[str]]) -> "tuple[Diagnostic, ...]":
+def _row(finding: "Diagnostic") -> list[object]:
+    labels = [[*_place(label.span), label.text] for label in finding.labels]
+    return [finding.code.name, finding.message, _place(finding.span), finding.hint, labels]
+
+
+def _place(span: "Span") -> list[object]:
+    """A span without its source's text: the inputs say whether that is still the same."""
+    return [span.source.name, span.source.path, span.start, span.end]
+
+
+def _findings(order: Order, rows: list[list[Any]]) -> "tuple[Diagnostic, ...]":
     if not rows:
         return ()
-    from mbuild.compiler.diagnostic import Code, Diagnostic, Span
+    from mbuild.compiler.diagnostic import Code, Diagnostic, Label, Source, Span
     from mbuild.compiler.source import decode
 
-    source = decode(order.file, order.data)
+    sources: dict[str, Source] = {"": decode(order.file, order.data)}
+
+    def span(name: str, path: str, start: int, end: int) -> Span:
+        if path not in sources:
+            with open(path, "rb") as file:
+                sources[path] = decode(name, file.read(), path=path)
+        return Span(sources[path], start, end)
+
     return tuple(
-        Diagnostic(Code[code], message, Span(source, int(start), int(end)), hint)
-        for code, message, start, end, hint in rows
+        Diagnostic(
+            Code[code],
+            message,
+            span(*place),
+            hint,
+            tuple(Label(span(*where), text) for *where, text in labels),
+        )
+        for code, message, place, hint, labels in rows
     )

@@ -7,7 +7,7 @@ of one finding, so a test compares the whole of what the user sees.
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -21,6 +21,7 @@ class Source:
 
     name: str
     text: str
+    path: str = ""  # absolute, of a file that the user's own file names
 
     @cached_property
     def line_starts(self) -> tuple[int, ...]:
@@ -71,17 +72,18 @@ class Span:
 
 
 class Severity(Enum):
-    """What a finding does: an error leaves no recipe, a warning does."""
+    """What a finding does: an error leaves no recipe, the others do. Only `lint` tells notes."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 class Code(Enum):
     """What is wrong, for machines: a number and a name that keep their meaning for ever.
 
-    MB001 to MB099 are about reading and checking a Modelfile, MB101 onwards about style. A
-    number is never used for a second thing.
+    MB001 to MB099 are told by a build, too; MB101 onwards by `lint` alone, as what they are about
+    builds and runs. A number is never used for a second thing.
     """
 
     UTF16_WITHOUT_MARK = ("MB001", "utf16-without-mark", Severity.ERROR)
@@ -113,6 +115,84 @@ class Code(Enum):
     IDLE_STOP = ("MB027", "idle-stop", Severity.WARNING)
     STOP_IS_NO_TOKEN = ("MB028", "stop-is-no-token", Severity.WARNING)
     TIGHT_CONTEXT = ("MB029", "tight-context", Severity.WARNING)
+    ARGUMENT_WITHOUT_VALUE = ("MB030", "argument-without-value", Severity.ERROR)
+    BAD_ARGUMENT = ("MB031", "bad-argument", Severity.ERROR)
+    LITERAL_ARGUMENT = ("MB032", "literal-argument", Severity.WARNING)
+    BAD_INCLUDE = ("MB033", "bad-include", Severity.ERROR)
+    OUTSIDE_FOLDER = ("MB034", "outside-folder", Severity.ERROR)
+    BAD_TEXT_FILE = ("MB035", "bad-text-file", Severity.ERROR)
+    BAD_FLAG = ("MB036", "bad-flag", Severity.ERROR)
+    BAD_UNSET = ("MB037", "bad-unset", Severity.ERROR)
+    BAD_STAGE = ("MB038", "bad-stage", Severity.ERROR)
+    BAD_QUANTIZATION = ("MB039", "bad-quantization", Severity.ERROR)
+    BAD_SCHEMA = ("MB040", "bad-schema", Severity.ERROR)
+    BAD_SCALE = ("MB041", "bad-scale", Severity.ERROR)
+    IDLE_UNSET = ("MB042", "idle-unset", Severity.WARNING)
+    TRAILING_BLANKS = ("MB101", "trailing-blanks", Severity.NOTE)
+    MIXED_LINE_ENDS = ("MB102", "mixed-line-ends", Severity.NOTE)
+    NO_LAST_LINE_END = ("MB103", "no-last-line-end", Severity.NOTE)
+    TAB_AS_BLANK = ("MB104", "tab-as-blank", Severity.NOTE)
+    UTF16_FILE = ("MB105", "utf16-file", Severity.NOTE)
+    INVISIBLE_CHARACTER = ("MB106", "invisible-character", Severity.NOTE)
+    CONTROL_CHARACTER = ("MB107", "control-character", Severity.WARNING)
+    TEXT_DIRECTION = ("MB108", "text-direction", Severity.WARNING)
+    CARRIAGE_RETURNS = ("MB109", "carriage-returns", Severity.NOTE)
+    WORD_CASE = ("MB110", "word-case", Severity.NOTE)
+    FROM_NOT_FIRST = ("MB111", "from-not-first", Severity.NOTE)
+    COMMENT_IN_VALUE = ("MB112", "comment-in-value", Severity.WARNING)
+    COMMENT_IN_TEXT = ("MB113", "comment-in-text", Severity.NOTE)
+    SINGLE_QUOTES = ("MB114", "single-quotes", Severity.WARNING)
+    CURLY_QUOTES = ("MB115", "curly-quotes", Severity.WARNING)
+    FOREIGN_QUOTES = ("MB116", "foreign-quotes", Severity.WARNING)
+    STRAY_QUOTE = ("MB117", "stray-quote", Severity.WARNING)
+    ESCAPE_IN_TEXT = ("MB118", "escape-in-text", Severity.WARNING)
+    SEVERAL_STOPS = ("MB119", "several-stops", Severity.WARNING)
+    CUT_STOP = ("MB120", "cut-stop", Severity.WARNING)
+    SHORT_STOP = ("MB121", "short-stop", Severity.NOTE)
+    QUOTED_NUMBER = ("MB122", "quoted-number", Severity.NOTE)
+    MOVING_TAG = ("MB123", "moving-tag", Severity.NOTE)
+    HOME_PATH = ("MB124", "home-path", Severity.NOTE)
+    BLOB_PATH = ("MB125", "blob-path", Severity.NOTE)
+    BACKSLASH_PATH = ("MB126", "backslash-path", Severity.WARNING)
+    WEB_ADDRESS = ("MB127", "web-address", Severity.WARNING)
+    MISSING_FILE = ("MB128", "missing-file", Severity.NOTE)
+    PLACEHOLDER = ("MB129", "placeholder", Severity.NOTE)
+    REPEATED_SOURCE = ("MB130", "repeated-source", Severity.WARNING)
+    IDLE_SAMPLER = ("MB131", "idle-sampler", Severity.WARNING)
+    OUT_OF_RANGE = ("MB132", "out-of-range", Severity.WARNING)
+    UNUSUAL_VALUE = ("MB133", "unusual-value", Severity.NOTE)
+    NO_ANSWER = ("MB134", "no-answer", Severity.WARNING)
+    TINY_CONTEXT = ("MB135", "tiny-context", Severity.WARNING)
+    ODD_CONTEXT = ("MB136", "odd-context", Severity.NOTE)
+    IDLE_PENALTY = ("MB137", "idle-penalty", Severity.WARNING)
+    IDLE_WINDOW = ("MB138", "idle-window", Severity.NOTE)
+    MACHINE_SETTING = ("MB139", "machine-setting", Severity.NOTE)
+    LARGE_KEEP = ("MB140", "large-keep", Severity.WARNING)
+    IMPRECISE_NUMBER = ("MB141", "imprecise-number", Severity.WARNING)
+    NO_STOP = ("MB142", "no-stop", Severity.NOTE)
+    EMPTY_TEXT = ("MB143", "empty-text", Severity.WARNING)
+    EMPTY_MESSAGE = ("MB144", "empty-message", Severity.WARNING)
+    REPEATED_ROLE = ("MB145", "repeated-role", Severity.WARNING)
+    ANSWER_FIRST = ("MB146", "answer-first", Severity.NOTE)
+    QUESTION_LAST = ("MB147", "question-last", Severity.WARNING)
+    TWO_SYSTEM_TEXTS = ("MB148", "two-system-texts", Severity.NOTE)
+    REPEATED_MESSAGE = ("MB149", "repeated-message", Severity.NOTE)
+    SECRET = ("MB150", "secret", Severity.WARNING)
+    LICENSE_MISSING = ("MB151", "license-missing", Severity.NOTE)
+    REPEATED_LICENSE = ("MB152", "repeated-license", Severity.NOTE)
+    PATH_AS_TEXT = ("MB153", "path-as-text", Severity.WARNING)
+    FLAG_AS_TEXT = ("MB154", "flag-as-text", Severity.WARNING)
+    LATE_FLAG = ("MB155", "late-flag", Severity.WARNING)
+    UNUSED_ARGUMENT = ("MB156", "unused-argument", Severity.WARNING)
+    UNDECLARED_ARGUMENT = ("MB157", "undeclared-argument", Severity.NOTE)
+    UNUSED_STAGE = ("MB158", "unused-stage", Severity.WARNING)
+    SHADOWING_STAGE = ("MB159", "shadowing-stage", Severity.NOTE)
+    MARKERS_IN_SYSTEM = ("MB160", "markers-in-system", Severity.NOTE)
+    LOW_REQUIREMENT = ("MB161", "low-requirement", Severity.NOTE)
+    IDLE_IGNORE = ("MB162", "idle-ignore", Severity.NOTE)
+    UNKNOWN_IGNORE = ("MB163", "unknown-ignore", Severity.WARNING)
+    IDLE_DRAFT = ("MB164", "idle-draft", Severity.NOTE)
+    IDLE_STAGE = ("MB165", "idle-stage", Severity.NOTE)
 
     def __init__(self, number: str, label: str, severity: Severity) -> None:
         self.number = number
@@ -124,13 +204,35 @@ class Code(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """A second place that a finding is about, and what there is to say of it."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """*text* in place of what *span* covers."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding. A hint may have several lines."""
+    """One finding. A hint may have several lines.
+
+    *fix* mends the text where a machine can; its edits do not overlap, and what they leave has
+    the finding no more.
+    """
 
     code: Code
     message: str
     span: Span
     hint: str | None = None
+    labels: tuple[Label, ...] = ()
+    fix: tuple[Edit, ...] = ()
 
     @property
     def severity(self) -> Severity:
@@ -148,6 +250,7 @@ class Part(Enum):
     GUTTER = "gutter"
     SOURCE = "source"
     CARET = "caret"
+    LABEL = "label"
     HINT = "hint"
 
 
@@ -159,11 +262,13 @@ def plain(_part: Part, _severity: Severity, text: str) -> str:
     return text
 
 
-def render(diagnostic: Diagnostic, *, width: int = 100, paint: Paint = plain) -> str:
+def render(
+    diagnostic: Diagnostic, *, width: int = 100, wrap: bool = False, paint: Paint = plain
+) -> str:
     r"""The finding as the user sees it, without a last line end.
 
-    The source line is cut around the span where it is wider than *width* cells, and *paint* may
-    wrap each part in colours.
+    Source lines are cut around their spans where they are wider than *width* cells. With *wrap*
+    sentences are broken at words to fit as well. *paint* may wrap each part in colours.
 
     >>> source = Source("Modelfile", "FROM base\nPARAMETER top_q 1")
     >>> print(render(Diagnostic(Code.UNKNOWN_PARAMETER, "no parameter top_q", source.span(20, 25))))
@@ -172,36 +277,181 @@ def render(diagnostic: Diagnostic, *, width: int = 100, paint: Paint = plain) ->
     2 | PARAMETER top_q 1
       |           ^^^^^
     """
-    severity = diagnostic.severity
+    return "\n".join(_Page(diagnostic, width, paint, wrap=wrap).rows())
 
-    def painted(part: Part, text: str) -> str:
-        return paint(part, severity, text) if text else ""
 
-    line, column = diagnostic.span.source.position(diagnostic.span.start)
-    margin = " " * len(str(line))
-    bar = painted(Part.GUTTER, f"{margin} |")
-    text, indent, carets = _excerpt(diagnostic.span, width)
-    place = painted(Part.PLACE, f"{visible(diagnostic.span.source.name)}:{line}:{column}:")
-    label = painted(Part.SEVERITY, f"{severity.value}:")
-    message = painted(Part.MESSAGE, visible(diagnostic.message))
-    code = painted(Part.CODE, f"[{diagnostic.code}]")
-    rows = [
-        f"{place} {label} {message} {code}",
-        bar,
-        f"{painted(Part.GUTTER, f'{line} |')} {painted(Part.SOURCE, text)}".rstrip(),
-        f"{bar} {' ' * indent}{painted(Part.CARET, '^' * carets)}",
-    ]
-    for hint in (diagnostic.hint or "").splitlines():
-        equals = painted(Part.GUTTER, f"{margin} =")
-        rows.append(f"{equals} {painted(Part.HINT, f'hint: {visible(hint)}')}")
-    return "\n".join(rows)
+_Run = tuple[Part, str]
+"""A stretch of text that has one colour."""
+
+
+class _Page:
+    """One finding on its way to lines."""
+
+    def __init__(self, diagnostic: Diagnostic, width: int, paint: Paint, *, wrap: bool) -> None:
+        self._diagnostic = diagnostic
+        self._width = width
+        self._paint = paint
+        self._wrap = wrap
+        places = [diagnostic.span, *(label.span for label in diagnostic.labels)]
+        last = max(place.source.position(max(place.start, place.end - 1))[0] for place in places)
+        self._margin = len(str(last))
+
+    def rows(self) -> Iterator[str]:
+        """The lines, from the sentence to the hints."""
+        found = self._diagnostic
+        yield from self._sentence(
+            [
+                (Part.PLACE, f"{_place(found.span)}:"),
+                (Part.SEVERITY, f"{found.severity.value}:"),
+                (Part.MESSAGE, visible(found.message)),
+                (Part.CODE, f"[{found.code}]"),
+            ],
+            hang=4,
+        )
+        yield from self._excerpts()
+        for hint in (found.hint or "").splitlines():
+            margin = (Part.GUTTER, f"{' ' * self._margin} =")
+            yield from self._sentence(
+                [margin, (Part.HINT, f"hint: {visible(hint)}")], hang=self._margin + 9
+            )
+
+    def _excerpts(self) -> Iterator[str]:
+        """The source lines that the finding and its labels are about, each with its marks."""
+        found = self._diagnostic
+        source = found.span.source
+        yield self._gutter("|")
+        here = [label for label in found.labels if label.span.source is source]
+        yield from self._lines([Label(found.span, ""), *here])
+        for other in dict.fromkeys(each.span.source for each in found.labels):
+            if other is not source:
+                there = [label for label in found.labels if label.span.source is other]
+                place = self._painted(Part.PLACE, _place(there[0].span))
+                yield f"{self._gutter(':::')} {place}"
+                yield from self._lines(there)
+
+    def _lines(self, labels: list[Label]) -> Iterator[str]:
+        """The lines of one source in their order, with a gap between those that are apart."""
+        marks = [mark for label in labels for mark in self._marks(label)]
+        before = 0
+        for line in sorted({mark.line for mark in marks}):
+            if before and line > before + 1:
+                yield self._gutter("⋮")
+            yield from self._line(line, [mark for mark in marks if mark.line == line])
+            before = line
+
+    def _marks(self, label: Label) -> "list[_Mark]":
+        """Where the span of *label* is underlined: on its first line, and on its last."""
+        span = label.span
+        primary = span == self._diagnostic.span and not label.text
+        source = span.source
+        first, _ = source.position(span.start)
+        last, _ = source.position(max(span.start, span.end - 1))
+        if last == first:
+            return [_Mark(first, span, label.text, primary=primary)]
+        start = source.line_starts[last - 1]
+        text = source.text[start : min(span.end, start + 4 * self._width)]
+        # The blanks that a line begins with need no mark.
+        start += len(text) - len(text.lstrip(" \t"))
+        head = source.span(span.start, source.line_end(span.start))
+        foot = source.span(min(start, span.end), span.end)
+        return [
+            _Mark(first, head, "", primary=primary),
+            _Mark(last, foot, label.text, primary=primary),
+        ]
+
+    def _line(self, number: int, marks: "list[_Mark]") -> Iterator[str]:
+        marks = sorted(marks, key=lambda mark: (not mark.primary, mark.span.start))
+        text, places = _excerpt([mark.span for mark in marks], self._width)
+        gutter = self._painted(Part.GUTTER, f"{number:>{self._margin}} |")
+        yield f"{gutter} {self._painted(Part.SOURCE, text)}".rstrip()
+        # The finding's own mark first, and beside it those that do not meet it; each other one,
+        # and each that has something to say but the last, gets a row of its own.
+        rows: list[list[tuple[int, _Mark, int]]] = []
+        for mark, (indent, size) in sorted(
+            zip(marks, places, strict=True), key=lambda each: (not each[0].primary, each[1])
+        ):
+            row = rows[-1] if rows else None
+            if row is None or row[-1][1].text or indent <= row[-1][0] + row[-1][2]:
+                rows.append([(indent, mark, size)])
+            else:
+                row.append((indent, mark, size))
+        for row in rows:
+            yield from self._underline(row)
+
+    def _underline(self, row: "list[tuple[int, _Mark, int]]") -> Iterator[str]:
+        bar = self._gutter("|")
+        drawn, at = f"{bar} ", 0
+        for indent, mark, size in row:
+            part, sign = (Part.CARET, "^") if mark.primary else (Part.LABEL, "-")
+            drawn += " " * (indent - at) + self._painted(part, sign * size)
+            at = indent + size
+        text = visible(row[-1][1].text)
+        if not text:
+            yield drawn
+        elif self._wrap and self._margin + 4 + at + _width(text) > self._width:
+            yield drawn
+            yield f"{bar} {self._painted(Part.LABEL, text)}"
+        else:
+            yield f"{drawn} {self._painted(Part.LABEL, text)}"
+
+    def _gutter(self, sign: str) -> str:
+        return self._painted(Part.GUTTER, f"{' ' * self._margin} {sign}")
+
+    def _painted(self, part: Part, text: str) -> str:
+        return self._paint(part, self._diagnostic.severity, text) if text else ""
+
+    def _sentence(self, runs: list[_Run], *, hang: int) -> Iterator[str]:
+        """*runs* with blanks between them, in lines; each but the first begins with *hang* blanks.
+
+        A line is broken between words, and a word that is too long for any line is left whole.
+        """
+        lines: list[list[_Run]] = [[]]
+        used = 0
+        for part, text in runs:
+            for word in text.split(" ") if self._wrap else [text]:
+                size = _width(word)
+                if self._wrap and lines[-1] and used + 1 + size > self._width:
+                    lines.append([])
+                    used = hang - 1
+                used += size + bool(lines[-1])
+                if lines[-1] and lines[-1][-1][0] is part:
+                    part, before = lines[-1].pop()
+                    word = f"{before} {word}"
+                lines[-1].append((part, word))
+        for number, line in enumerate(lines):
+            indent = " " * hang if number else ""
+            yield indent + " ".join(self._painted(part, text) for part, text in line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What is underlined on one line."""
+
+    line: int
+    span: Span  # On this line.
+    text: str  # What stands beside it.
+    primary: bool
+
+
+def _place(span: Span) -> str:
+    line, column = span.source.position(span.start)
+    return f"{visible(span.source.name)}:{line}:{column}"
+
+
+def _width(text: str) -> int:
+    """The cells that *text* takes."""
+    return len(text) if text.isascii() else sum(size for _, size in _cells(text))
 
 
 _TAB = 4  # Cells: a tab goes to the next multiple, counted from the first cell shown.
 
 
-def _excerpt(span: Span, width: int) -> tuple[str, int, int]:
-    """The line of *span*, the cells before the carets, and how many carets."""
+def _excerpt(spans: list[Span], width: int) -> tuple[str, list[tuple[int, int]]]:
+    """The line of *spans*, cut around the first of them; of each the cells before it, and its own.
+
+    A mark has at least one cell.
+    """
+    span = spans[0]
     source = span.source
     _, column = source.position(span.start)
     line_start, line_end = span.start - column + 1, source.line_end(span.start)
@@ -209,18 +459,27 @@ def _excerpt(span: Span, width: int) -> tuple[str, int, int]:
     # A line may have millions of characters; no more are looked at than may be shown.
     cells = _cells(source.text[start : min(line_end, start + 4 * width)])
     text = "…" if start > line_start else ""
-    indent, carets, used = len(text), 0, len(text)
+    places = [(len(text), 0)] * len(spans)
+    used = len(text)
     for offset, (shown, size) in enumerate(cells, start):
         if used + size > width - 1:
             text += "…"
             break
-        if offset < span.start:
-            indent += size
-        elif offset < span.end:
-            carets += size
+        places = [
+            _grown(place, size, offset, each) for place, each in zip(places, spans, strict=True)
+        ]
         text += shown
         used += size
-    return text, indent, max(carets, 1)
+    # What lies beyond the cut is marked where the line is cut.
+    return text, [(min(indent, used), max(size, 1)) for indent, size in places]
+
+
+def _grown(place: tuple[int, int], size: int, offset: int, span: Span) -> tuple[int, int]:
+    """The cells before *span*, and its own, with the *size* cells of the character at *offset*."""
+    indent, own = place
+    if offset < span.start:
+        return indent + size, own
+    return (indent, own + size) if offset < span.end else place
 
 
 def _first_shown(text: str, line_start: int, start: int, width: int) -> int:

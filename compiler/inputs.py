@@ -9,6 +9,7 @@ Input = tuple[str, str, str]
 """A kind, what it is of, and what it was.
 
 - ``file``: a path, and the digest of its content.
+- ``text``: a path, and the digest of its content, which is short enough to be read each time.
 - ``folder``: a path, and the digest of the names in it.
 - ``absent``: a path at which there is nothing, and nothing.
 - ``model``: a full name, and the digest of its manifest.
@@ -18,6 +19,11 @@ Input = tuple[str, str, str]
 def of_file(path: str, content: Digest) -> Input:
     """The file at *path*, whose bytes have the digest *content*."""
     return "file", path, str(content)
+
+
+def of_text(path: str, content: bytes) -> Input:
+    """The text file at *path*, which holds *content*."""
+    return "text", path, str(Digest.of(content))
 
 
 def of_folder(path: str) -> Input:
@@ -42,6 +48,8 @@ def same(entry: Input, store: Store) -> bool:
         case "file":
             content = store.remembered(what)
             return content is not None and str(content) == was
+        case "text":
+            return _text(what) == was
         case "folder":
             return _names(what) == was
         case "absent":
@@ -49,6 +57,17 @@ def same(entry: Input, store: Store) -> bool:
         case "model":
             return _manifest(what, store) == was
     return False
+
+
+def _text(path: str) -> str:
+    # A FIFO that came in its place must not be waited for.
+    if not os.path.isfile(path):
+        return ""
+    try:
+        with open(path, "rb") as file:
+            return str(Digest.of(file.read()))
+    except OSError:
+        return ""
 
 
 def _names(folder: str) -> str:

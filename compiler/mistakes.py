@@ -9,7 +9,7 @@ from mbuild.compiler.characters import is_kept, kept
 from mbuild.compiler.diagnostic import Code, Diagnostic, Source, Span
 from mbuild.compiler.marks import DROPPED, INSTRUCTION_FOLLOWS, OPENING
 from mbuild.compiler.parameters import OPTIONS
-from mbuild.compiler.syntax import BLANKS, ROLES, WORDS
+from mbuild.compiler.syntax import ALL_WORDS, BLANKS, ROLES, WORDS
 
 _WORD = re.compile(r"[^ \t\r\n]*")
 _LETTERS = re.compile(r"[A-Za-z]*")
@@ -39,7 +39,7 @@ def _unknown(source: Source, token: Token) -> Diagnostic:
     assert letters is not None, "it matches the empty text"
     span = source.span(token.start, word.end())
     known = letters[0].upper()
-    if known.lower() not in WORDS:
+    if known.lower() not in ALL_WORDS:
         return _unknown_word(source, span)
     if letters.end() == word.end():
         return _nothing_follows(known, span)
@@ -107,6 +107,8 @@ def _parameter(source: Source, head: Token, rest: Token) -> Diagnostic:
 
 
 def _message(source: Source, head: Token, rest: Token) -> Diagnostic:
+    if rest.terminal == "FLAGS_ALONE":
+        return _nothing_follows("MESSAGE", source.span(head.start, rest.end))
     start = _after_blanks(source, rest)
     role = _word_at(source, start)
     span = source.span(start, start + len(role))

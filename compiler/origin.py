@@ -150,11 +150,15 @@ def _model_at_a_place(text: str) -> Name | Refusal:
 
 def _no_file(text: str, folder: str) -> Refusal:
     path = expand(text, folder)
-    return path if isinstance(path, Refusal) else Refusal(f"no file {path}", _near(path))
+    return (
+        path
+        if isinstance(path, Refusal)
+        else Refusal(f"no file {path}", near(path) or _models_beside(path))
+    )
 
 
-def _near(path: str) -> str | None:
-    """A file beside the missing one whose name is much the same, or what is there at all."""
+def near(path: str) -> str | None:
+    """A file beside the missing one whose name is much the same, or that there is no folder."""
     from difflib import get_close_matches
 
     parent, name = os.path.split(path)
@@ -162,9 +166,15 @@ def _near(path: str) -> str | None:
         names = os.listdir(parent)
     except OSError:
         return f"there is no folder {parent}" if not os.path.isdir(parent) else None
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]}?"
+    matches = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean {matches[0]}?" if matches else None
+
+
+def _models_beside(path: str) -> str | None:
+    try:
+        names = os.listdir(os.path.dirname(path))
+    except OSError:
+        return None
     models = sorted(name for name in names if name.endswith(".gguf"))
     return f"the folder has {', '.join(models[:5])}" if models else None
 

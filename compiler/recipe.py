@@ -19,6 +19,7 @@ class Located:
 
     text: str
     span: Span
+    folder: str | None = None  # Of the included file that says it; None: the Modelfile's.
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Recipe:
     An empty TEMPLATE, SYSTEM, RENDERER or PARSER counts as not given, as in the reference.
     """
 
-    sources: tuple[Located, ...]  # FROM, in file order, at least one
-    adapters: tuple[Located, ...] = ()  # after "the last wins": at most one
+    sources: tuple[Located, ...]  # FROM, in file order, at least one unless there is a base
+    adapters: tuple[Located, ...] = ()  # after "the last wins": at most one, unless scaled
     drafts: tuple[Located, ...] = ()
     template: Located | None = None
     system: Located | None = None
@@ -47,6 +48,20 @@ class Recipe:
     renderer: str | None = None
     parser: str | None = None
     requires: str | None = None  # without its leading v
+    # What only the default dialect can say.
+    base: "Recipe | None" = None  # The stage that this one is FROM.
+    scales: tuple[float, ...] = ()  # of the adapters; empty: all have full strength
+    appended: tuple[Located, ...] = ()  # SYSTEM --append, behind the base's system or *system*
+    quantize: Located | None = None  # its text is the type, as the reference writes it
+    schema: Located | None = None  # a JSON schema
     # Where the values of parameters stand, in file order. Two texts that ask for the same are
     # one recipe, so it does not count.
     places: Mapping[str, tuple[Span, ...]] = field(default_factory=dict, compare=False, repr=False)
+    # "system", "parameter stop", ...: what is taken away from the base, and where that is said;
+    # None: it took something away from the lines before it, so it need not find more.
+    unset_at: Mapping[str, Span | None] = field(default_factory=dict)
+
+    @property
+    def unset(self) -> frozenset[str]:
+        """What is taken away from the base: "system", "parameter stop", ..."""
+        return frozenset(self.unset_at)

@@ -104,7 +104,7 @@ def _untrained(recipe: Recipe, layers: Sequence[Layer], store: Store) -> list[Di
 
 def _system(recipe: Recipe, layers: Sequence[Layer], store: Store) -> tuple[Diagnostic, ...]:
     """A finding if this Modelfile brings a system text and a template together that do not fit."""
-    told = recipe.system
+    told = recipe.system or (recipe.appended[-1] if recipe.appended else None)
     if told is None and _last(layers, MediaType.SYSTEM) is not None:
         told = recipe.template
     facts = None if told is None else _facts(recipe, layers, store)
@@ -112,7 +112,7 @@ def _system(recipe: Recipe, layers: Sequence[Layer], store: Store) -> tuple[Diag
         return ()
     from mbuild.compiler.template_rules import ignored_system
 
-    inherited = recipe.system is None or recipe.template is None
+    inherited = not (recipe.system or recipe.appended) or recipe.template is None
     return ignored_system(facts, told.span, inherited=inherited)
 
 
@@ -141,6 +141,7 @@ def _with_vocabulary(
 
     system = _last(layers, MediaType.SYSTEM)
     said = [turn.content for turn in recipe.messages]
+    said += [each.text for each in recipe.appended]
     if recipe.system is not None:
         said.append(recipe.system.text)
     elif system is not None:

@@ -12,13 +12,13 @@ from mbuild.compiler.diagnostic import Code, Diagnostic, Source
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def decode(name: str, data: bytes) -> Source:
-    """The text of *data*. Never fails."""
+def decode(name: str, data: bytes, *, path: str = "") -> Source:
+    """The text of *data*, which stands at *path* if it is another file. Never fails."""
     if data.startswith(codecs.BOM_UTF16_BE):
-        return Source(name, _utf16(data[2:], "utf-16-be"))
+        return Source(name, _utf16(data[2:], "utf-16-be"), path)
     if data.startswith(codecs.BOM_UTF16_LE):
-        return Source(name, _utf16(data[2:], "utf-16-le"))
-    return Source(name, data.removeprefix(codecs.BOM_UTF8).decode(errors="replace"))
+        return Source(name, _utf16(data[2:], "utf-16-le"), path)
+    return Source(name, data.removeprefix(codecs.BOM_UTF8).decode(errors="replace"), path)
 
 
 def doubts(source: Source, data: bytes) -> tuple[Diagnostic, ...]:

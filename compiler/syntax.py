@@ -5,6 +5,7 @@ blanks, line ends and, behind a quote, characters that the reference drops; noth
 tree and its source lose nothing. A span knows file, line and column.
 """
 
+import re
 from dataclasses import dataclass
 
 from mbuild.compiler.characters import kept
@@ -28,13 +29,28 @@ class Value:
 
     text: str
     span: Span
-    quotes: str  # '', '"' or '\"""'.
+    quotes: str  # '', '"' or '\"""'; "<<" for the lines between <<WORD and WORD.
+    flags: "tuple[Flag, ...]" = ()
+
+    @property
+    def literal(self) -> bool:
+        """Whether it stands in quotes, so that nothing in it means anything."""
+        return self.quotes.startswith('"')
 
     @property
     def cleaned(self) -> str:
         """The text as the reference reads it, for numbers, names and versions."""
         text = kept(self.text)
         return text if self.quotes else text.strip(BLANKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """What may stand before a value: ``--append``, ``--file=path``, ``--scale=0.7``."""
+
+    name: str
+    value: Value | None  # None: there is no equals sign.
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +149,43 @@ class Draft(_Instruction):
     __slots__ = ()
 
 
+class Arg(_Instruction):
+    """ARG *name*[=*default*]."""
+
+    __slots__ = ()
+
+
+class Include(_Instruction):
+    """INCLUDE *path*."""
+
+    __slots__ = ()
+
+
+class Unset(_Instruction):
+    """UNSET *instruction*, or UNSET PARAMETER *name*."""
+
+    __slots__ = ()
+
+
+class Quantize(_Instruction):
+    """QUANTIZE *type*."""
+
+    __slots__ = ()
+
+
+class Schema(_Instruction):
+    """SCHEMA *JSON schema*."""
+
+    __slots__ = ()
+
+
 Simple = From | Template | System | Adapter | License | Requires | Renderer | Parser | Draft
 """An instruction that is a word and a value."""
 
-Instruction = Simple | Parameter | Message
+Added = Arg | Include | Unset | Quantize | Schema
+"""An instruction that only the default dialect has."""
+
+Instruction = Simple | Parameter | Message | Added
 Statement = Instruction | Comment | Junk
 
 SIMPLE: dict[str, type[Simple]] = {
@@ -153,7 +202,19 @@ SIMPLE: dict[str, type[Simple]] = {
 """The instructions that are a word and a value, by their word."""
 
 WORDS = (*SIMPLE, "parameter", "message")
-"""All words that begin an instruction, in lower case; any case is read."""
+"""The words that begin an instruction of the reference, in lower case; any case is read."""
+
+ADDED: dict[str, type[Added]] = {
+    "arg": Arg,
+    "include": Include,
+    "unset": Unset,
+    "quantize": Quantize,
+    "schema": Schema,
+}
+"""The instructions that only the default dialect has; each is a word and a value."""
+
+ALL_WORDS = (*WORDS, *ADDED)
+"""All words that begin an instruction of the default dialect."""
 
 ROLES = ("system", "user", "assistant")
 """The roles of MESSAGE, which are case-sensitive."""
@@ -170,3 +231,21 @@ class Modelfile:
     def findings(self) -> tuple[Diagnostic, ...]:
         """What the parser could not read, in source order."""
         return tuple(node.finding for node in self.statements if isinstance(node, Junk))
+
+
+_STAGE = re.compile(r"(?<![ \t])[ \t]+(?ai:as)[ \t]+(?P<name>[A-Za-z][A-Za-z0-9_-]*)\Z")
+_LONGEST_STAGE = 200  # characters, so that a long line costs no more than a short one
+
+
+def stage(value: Value) -> tuple[Value, Word] | None:
+    """The two parts of ``FROM source AS name``, if *value* is that: what, and the stage's name."""
+    base = max(len(value.text) - _LONGEST_STAGE, 0)
+    match = None if value.literal else _STAGE.search(value.text, base + 1)
+    if match is None:
+        return None
+    start, source = value.span.start, value.span.source
+    # A value that is not as it stands in the file, but made with ${NAME}, has one place only.
+    written = value.span.text == value.text
+    first = source.span(start, start + match.start()) if written else value.span
+    second = source.span(start + match.start("name"), value.span.end) if written else value.span
+    return Value(value.text[: match.start()], first, ""), Word(match["name"], second)

@@ -266,8 +266,10 @@ def _offsets(located: Located) -> list[int]:
         inside = indices[quotes : quotes + size]
         if "".join([raw[index] for index in inside]) == located.text:
             return [span.start + index for index in inside]
-    # Dropped characters stand among the quotes.
-    start = max(raw.rfind(located.text), 0)
+    # Dropped characters stand among the quotes; or these are the lines between <<WORD and WORD.
+    start = raw.find(located.text) if raw.startswith("<<") else raw.rfind(located.text)
+    if start < 0:
+        return []  # A text made with ${NAME} stands nowhere.
     return [span.start + index for index in every[start : start + size]]
 
 

@@ -5,7 +5,7 @@ wins, all count, or they are merged.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mbuild.store.blobs import Blobs
@@ -32,12 +32,14 @@ class Contents:
     weights: Layer | None
     projectors: tuple[Layer, ...]
     adapters: tuple[Layer, ...]
+    scales: tuple[float, ...]  # one for each of the adapters; 1.0 where none is said
     draft: Layer | None
     template: str | None
     system: str | None
     parameters: Mapping[str, Json]
     messages: tuple[Mapping[str, Json], ...]
     licenses: tuple[str, ...]
+    schema: str | None  # the JSON schema that answers follow, as its author wrote it
     unknown: tuple[Layer, ...]  # media types that no rule here knows
 
 
@@ -49,7 +51,11 @@ _TEXTS = {
     MediaType.PARAMS,
     MediaType.MESSAGES,
     MediaType.LICENSE,
+    MediaType.SCHEMA,
+    MediaType.SCALES,
 }
+# What a 32-bit float can hold, which is how llama.cpp takes a scale.
+_LARGEST_SCALE = 3.4e38
 
 
 def contents(manifest: Manifest, blobs: Blobs) -> Contents:
@@ -61,17 +67,20 @@ def contents(manifest: Manifest, blobs: Blobs) -> Contents:
     """
     template = _last(manifest, MediaType.TEMPLATE, MediaType.PROMPT)
     system = _last(manifest, MediaType.SYSTEM)
+    schema = _last(manifest, MediaType.SCHEMA)
     return Contents(
         config=_config(manifest, blobs),
         weights=_last(manifest, MediaType.MODEL),
         projectors=manifest.of_type(MediaType.PROJECTOR),
         adapters=manifest.of_type(MediaType.ADAPTER),
+        scales=scales(manifest.layers, blobs),
         draft=_last(manifest, MediaType.DRAFT),
         template=None if template is None else text(blobs, template.digest),
         system=None if system is None else text(blobs, system.digest),
         parameters=parameters(manifest.layers, blobs),
         messages=_messages(manifest, blobs),
         licenses=tuple(text(blobs, layer.digest) for layer in manifest.of_type(MediaType.LICENSE)),
+        schema=None if schema is None else text(blobs, schema.digest),
         unknown=tuple(
             layer
             for layer in manifest.layers
@@ -121,6 +130,40 @@ def _messages(manifest: Manifest, blobs: Blobs) -> tuple[Mapping[str, Json], ...
     if not isinstance(value, list) or not all(isinstance(turn, Mapping) for turn in value):
         raise BadLayer(layer, "is no list of messages")
     return tuple(value)
+
+
+def scales(layers: Iterable[Layer], blobs: Blobs) -> tuple[float, ...]:
+    """The scale of each adapter among *layers*: the first said for its digest and not yet taken.
+
+    Raises:
+        MissingBlob, BadLayer: as :func:`contents`.
+    """
+    layers = list(layers)
+    saying = [layer for layer in layers if layer.media_type == MediaType.SCALES]
+    said = [each for layer in saying[-1:] for each in _said_scales(layer, blobs)]
+    scales = []
+    for adapter in layers:
+        if adapter.media_type != MediaType.ADAPTER:
+            continue
+        found = next((pair for pair in said if pair[0] == str(adapter.digest)), None)
+        if found is not None:
+            said.remove(found)
+        scales.append(1.0 if found is None else found[1])
+    return tuple(scales)
+
+
+def _said_scales(layer: Layer, blobs: Blobs) -> Iterator[tuple[str, float]]:
+    value = _json(layer, blobs)
+    if not isinstance(value, list):
+        raise BadLayer(layer, "is no list of adapters")
+    for each in value:
+        if not isinstance(each, Mapping) or not isinstance(each.get("digest"), str):
+            raise BadLayer(layer, "names no adapter")
+        scale = each.get("scale")
+        # Not above, for what is no number at all compares as false.
+        if not isinstance(scale, float) or not abs(scale) <= _LARGEST_SCALE:
+            raise BadLayer(layer, f"has no scale for {each['digest']}")
+        yield str(each["digest"]), scale
 
 
 def _json(layer: Layer, blobs: Blobs) -> Json:

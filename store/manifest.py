@@ -40,6 +40,9 @@ class MediaType(StrEnum):
     EMBED = "application/vnd.ollama.image.embed"  # Obsolete, ignored by all.
     TENSOR = "application/vnd.ollama.image.tensor"
     JSON = "application/vnd.ollama.image.json"
+    # Only mbuild knows these; the reference keeps them and reads neither.
+    SCHEMA = "application/vnd.mbuild.schema"
+    SCALES = "application/vnd.mbuild.adapters"
 
 
 class BadManifest(ValueError):

@@ -243,3 +243,67 @@ def _plain(chosen: As) -> bytes:
     assert isinstance(value, list | tuple)
     elements = b"".join(_plain(As(chosen.element, each)) for each in value)
     return struct.pack("<IQ", chosen.element, len(value)) + elements
+
+
+def lora(path: Path, tensor: str, rows: int, *, at: int = -1) -> Path:
+    """Write an adapter for a *tensor* of `tiny_llama` with so many *rows*, and return its path.
+
+    It makes much of the row *at*, and little of the one before it.
+    """
+    metadata = {
+        "general.type": "adapter",
+        "general.architecture": "llama",
+        "adapter.type": "lora",
+        "adapter.lora.alpha": 1.0,
+    }
+    spikes = [0.0] * rows
+    spikes[at], spikes[at - 1] = 9.0, -9.0
+    tensors = [
+        TensorData(f"{tensor}.lora_a", (_WIDTH, 1), floats([9.0] * _WIDTH)),
+        TensorData(f"{tensor}.lora_b", (1, rows), floats(spikes)),
+    ]
+    return write_gguf(path, metadata, tensors)
+
+
+def halves(values: Iterable[float]) -> bytes:
+    """The numbers as F16 data."""
+    numbers = tuple(values)
+    return struct.pack(f"<{len(numbers)}e", *numbers)
+
+
+def wide_llama(path: Path, *, kind: int = F16, width: int = 256, **metadata: object) -> Path:
+    """Write a `tiny_llama` whose rows have *width* numbers of a *kind*, and return its path.
+
+    Types like Q4_K need rows of 256 numbers, or of a multiple.
+    """
+    tokens, kinds = _vocabulary(WORDS)
+    source = random.Random(0)
+    embeddings = [[source.gauss(0, 1) for _ in range(width)] for _ in tokens]
+    place = {token: index for index, token in enumerate(tokens)}
+    output = [[0.0] * width for _ in tokens]
+    for before, after in _rote(WORDS).items():
+        output[place[after]] = embeddings[place[before]]
+    header = {
+        **_header(tokens, kinds, 256, add_bos=True),
+        "general.file_type": 0 if kind == F32 else 1,
+        "llama.embedding_length": width,
+        "llama.feed_forward_length": width,
+        "llama.rope.dimension_count": width // 2,
+        "tokenizer.chat_template": CHATML,
+        **metadata,
+    }
+    pack = floats if kind == F32 else halves
+    tensors = _tensors([], [])
+    square = pack([0.0] * width * width)
+    ones = floats([1.0] * width)  # Norms are never halved.
+    matrices = {"token_embd.weight": embeddings, "output.weight": output}
+    wide = [
+        TensorData(name, (width, len(rows)), pack(chain.from_iterable(rows)), kind)
+        for name, rows in matrices.items()
+    ]
+    for tensor in tensors:
+        if "norm" in tensor.name:
+            wide.append(TensorData(tensor.name, (width,), ones))
+        elif tensor.name.startswith("blk."):
+            wide.append(TensorData(tensor.name, (width, width), square, kind))
+    return write_gguf(path, header, wide)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,14 +13,39 @@ from mbuild.compiler.create import Dialect, Order, Review, create
 from mbuild.store.name import Name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mbuild.compiler.diagnostic import Diagnostic
     from mbuild.runtime.budget import Budget
     from mbuild.store.store import Store
 
 _LARGEST = 64 << 20  # bytes of a Modelfile
 
-_QUANTIZE = """-q/--quantize is not there yet: mbuild keeps weights as they are
-  hint: quantize the file first, with llama.cpp's `llama-quantize IN.gguf OUT.gguf Q4_K_M`"""
+
+def _arguments(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """NAME=VALUE, each; as in Docker, a NAME alone takes its value from the environment."""
+    arguments: dict[str, str] = {}
+    for each in values:
+        name, equals, value = each.partition("=")
+        if not name or (not equals and name not in os.environ):
+            message = f"{each!r} is not NAME=VALUE, and the environment has no such name"
+            raise click.BadParameter(message, ctx, param)
+        arguments[name] = value if equals else os.environ[name]
+    return arguments
+
+
+def _type(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """The type of quantization that *text* names."""
+    if text is None:
+        return None
+    from mbuild.compiler.quantization import Unsupported, wanted
+
+    found = wanted(text)
+    if isinstance(found, Unsupported):
+        raise click.BadParameter(f"{found.message}; {found.hint}", ctx, param)
+    return found
 
 
 @click.command("create", short_help="Build a model from a Modelfile")
@@ -45,7 +71,28 @@ _QUANTIZE = """-q/--quantize is not there yet: mbuild keeps weights as they are
     help="Count the tokens of template, system and examples; look at the vocabulary, too.",
 )
 @click.option("--quiet", is_flag=True, help="Print errors and warnings only.")
-@click.option("-q", "--quantize", metavar="TYPE", help="Not there yet.")
+@click.option(
+    "-q",
+    "--quantize",
+    metavar="TYPE",
+    callback=_type,
+    help="Make the weights smaller, as in q4_K_M; goes before QUANTIZE.",
+)
+@click.option("--requantize", is_flag=True, help="Quantize weights that were quantized before.")
+@click.option(
+    "--build-arg",
+    "arguments",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_arguments,
+    help="The value of an ARG.",
+)
+@click.option("--target", metavar="STAGE", help="Build up to this stage [default: the last].")
+@click.option(
+    "--allow-outside",
+    is_flag=True,
+    help="Let INCLUDE and --file= name files outside of the Modelfile's folder.",
+)
 @store_option
 @debug_option
 @click.pass_context
@@ -60,6 +107,10 @@ def command(
     budget: bool,
     quiet: bool,
     quantize: str | None,
+    requantize: bool,
+    arguments: dict[str, str],
+    target: str | None,
+    allow_outside: bool,
 ) -> None:
     """Build the model that a Modelfile describes, and name it MODEL.
 
@@ -67,14 +118,28 @@ def command(
     Examples:
       mbuild create kid
       mbuild create kid:v2 -f prompts/Modelfile
+      mbuild create kid:strict --build-arg TONE=strict
       echo "FROM ./model.gguf" | mbuild create plain -f -
     """
-    if quantize is not None:
-        raise click.UsageError(_QUANTIZE, ctx)
     models = store(ctx)
     name = models.resolve(Name.parse(model))
     shown, data, folder = _read(file)
-    order = Order(name, shown, data, folder, dialect, fresh=no_cache, strict=strict, learn=budget)
+    order = Order(
+        name,
+        shown,
+        data,
+        folder,
+        dialect,
+        fresh=no_cache,
+        strict=strict,
+        learn=budget,
+        arguments=arguments,
+        target=target,
+        allow_outside=allow_outside,
+        quantize=quantize,
+        requantize=requantize,
+        quantizer=_quantize,
+    )
     counted: list[Budget] = []
     review = _review(order, models, counted) if budget else None
     if quiet:
@@ -93,6 +158,15 @@ def command(
         if strict and not any(each.severity.value == "error" for each in findings):
             click.echo("nothing was built: with --strict, warnings are errors", err=True)
         ctx.exit(1)
+
+
+def _quantize(
+    source: str, target: str, wanted: str, progress: "Callable[[int, int], None]", /
+) -> None:
+    # Imported here: a build that makes no weights smaller starts no llama.cpp.
+    from mbuild.runtime.quantize import quantize
+
+    quantize(source, target, wanted, progress)
 
 
 def _review(order: Order, models: "Store", counted: "list[Budget]") -> Review:
@@ -118,12 +192,29 @@ def _read(file: str | None) -> tuple[str, bytes, str]:
         return "<stdin>", _all(sys.stdin.buffer, "<stdin>"), os.getcwd()
     path = file or "Modelfile"
     try:
-        with open(path, "rb") as opened:
+        with open(_descriptor(path), "rb") as opened:
             return path, _all(opened, path), os.path.dirname(os.path.abspath(path))
     except FileNotFoundError:
         if file is not None:
             raise
         return "<no Modelfile>", b"FROM .", os.getcwd()
+
+
+_PATIENCE = 5  # seconds until somebody writes
+
+
+def _descriptor(path: str) -> int:
+    """The file at *path*, opened; a FIFO only if somebody writes into it, as a shell's <() does."""
+    # Opening a FIFO waits for a writer, who may never come.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        from select import select
+
+        if not select([descriptor], [], [], _PATIENCE)[0]:
+            os.close(descriptor)
+            raise OSError(errno.EAGAIN, "a FIFO into which nobody writes", path)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _all(opened: BinaryIO, path: str) -> bytes:

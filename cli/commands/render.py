@@ -189,14 +189,15 @@ def _named(models: "Store", name: Name, text: str) -> Name | None:
 def _built(ctx: click.Context, models: "Store", path: str) -> "Model":
     from mbuild.cli.findings import paint
     from mbuild.compiler.build import build
-    from mbuild.compiler.check import load
+    from mbuild.compiler.create import Order, read
     from mbuild.runtime.model import open_model
 
+    folder = os.path.dirname(os.path.abspath(path))
     with open(path, "rb") as file:
-        recipe, findings = load(path, file.read())
+        order = Order(Name.parse("unnamed"), path, file.read(), folder)
+    recipe, findings, _ = read(order)
     built = None
     if recipe is not None:
-        folder = os.path.dirname(os.path.abspath(path))
         built, more = build(recipe, folder, models, tell=lambda _: None)
         findings = (*findings, *more)
     for finding in findings:

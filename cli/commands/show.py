@@ -22,6 +22,7 @@ def _views(function: "click.decorators.FC") -> "click.decorators.FC":
         "parameters": "The parameters.",
         "license": "The licences.",
         "messages": "The example messages.",
+        "schema": "The JSON schema that answers follow.",
         "layers": "The layers: what, digest, size, and from which model.",
         "json": "Everything, as JSON.",
     }

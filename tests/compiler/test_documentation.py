@@ -1,13 +1,15 @@
 """docs/modelfile.md says what the code does."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from mbuild.compiler.check import load
+from mbuild.compiler.check import Given, load
+from mbuild.compiler.expand import Text
 from mbuild.compiler.parameters import DEPRECATED, OPTIONS, Option, Type
-from mbuild.compiler.syntax import WORDS
+from mbuild.compiler.syntax import ADDED, WORDS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "modelfile.md").read_text(encoding="utf-8")
 KINDS = {
@@ -41,6 +43,38 @@ def test_all_deprecated_parameters_are_listed() -> None:
 def test_all_instructions_are_listed() -> None:
     listed = re.findall(r"^\| `([A-Z]+)`", TEXT, re.MULTILINE)
     assert sorted(listed) == sorted(word.upper() for word in WORDS)
+
+
+ADDITIONS = TEXT.partition("## Additions")[2].partition("## Findings")[0]
+ADDED_EXAMPLES = [
+    example
+    for example in re.findall(r"(?:^ {4}.*\n|\n(?= {4}))+", ADDITIONS, re.MULTILINE)
+    if "mbuild " not in example
+]
+
+
+class Everywhere:
+    """Every file is there."""
+
+    def read(self, path: str, folder: str | None) -> Text:
+        text = "{}" if path.endswith(".json") else "# a text\n"
+        return Text(path, f"/{path}", folder or "/", text.encode())
+
+
+@pytest.mark.parametrize("example", ADDED_EXAMPLES)
+def test_the_additions_are_as_they_are_told(example: str) -> None:
+    text = textwrap.dedent(example).lstrip("\n")
+    source = "" if "FROM" in text else "FROM x\n"
+    recipe, findings = load("Modelfile", (source + text).encode(), given=Given(Everywhere()))
+    assert recipe is not None, findings
+
+
+def test_each_addition_has_an_example() -> None:
+    shown = "".join(ADDED_EXAMPLES)
+    for word in ("--file=", "--append", "--scale=", "<<END", " AS "):
+        assert word in shown
+    for word in ADDED:
+        assert f"    {word.upper()} " in shown
 
 
 EXAMPLES = re.findall(r"^\| `(SYSTEM [^|]*)` \| (.*) \|$", TEXT, re.MULTILINE)

@@ -19,6 +19,7 @@ PIECES = [
     *("FROM ", "from\t", "SYSTEM ", "TEMPLATE\n", "PARAMETER ", "num_ctx ", "MESSAGE ", "user "),
     *(" ", "\t", "\n", "\r\n", "\r", "#", "x", "é", "-", "_1", "\0", "\u200b", "\ufeff"),
     *('"', '""', '"""', '"\n', '"""\n', 'x" y\n', "FORM "),
+    *("<<", "<<END\n", "END\n", "\nEND", "--append ", " --file=", '--scale="', "ARG ", "unset "),
 ]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
 LARK = grammar.lark()
@@ -73,6 +74,15 @@ def test_every_text_is_a_sentence(text: str) -> None:
         pytest.param('SYSTEM """a""" b\n' * 20_000 + '"""', id="each of three swallows the next"),
         pytest.param('x "a" b\n' * 20_000 + 'SYSTEM "a"', id="quotes behind unknown words"),
         pytest.param('x """a\n' * 20_000 + '"""', id="three quotes behind unknown words"),
+        pytest.param("SYSTEM <<END\n" * 50_000, id="lines that never end"),
+        pytest.param("SYSTEM <<END\n" * 50_000 + "END", id="lines that end once"),
+        pytest.param("".join(f"SYSTEM <<E{n}\n" for n in range(50_000)) + "E0\n", id="many words"),
+        pytest.param("SYSTEM" + " --append" * 100_000 + " x", id="many flags"),
+        pytest.param("SYSTEM --file=" + "a" * 1_000_000 + '"', id="a long flag"),
+        pytest.param("FROM x" + " as" * 500_000, id="many names of a stage"),
+        pytest.param("FROM x" + " " * 1_000_000 + "as", id="far from its name"),
+        pytest.param("SYSTEM " + "${" * 500_000, id="many uses of arguments"),
+        pytest.param("ARG A=x\nSYSTEM " + "$" * 1_000_000, id="many dollars"),
         pytest.param("REQUIRES 1.2.3-" + "a" * 1_000_000 + "!", id="a long version"),
         pytest.param("PARAMETER top_p " + "1_" * 500_000 + "x", id="a long number"),
     ],

@@ -122,7 +122,7 @@ class _Expansion:
         self._texts = texts
         self._given = given
         self._lenient = lenient
-        self._declared: set[str] = set()
+        self._declared: dict[str, Span] = {}
         self._files = 0
         self._size = 0  # characters
 
@@ -151,7 +151,8 @@ class _Expansion:
             near = get_close_matches(name, sorted(self._declared), n=1)
             hint = f"did you mean {near[0]}?" if near else f"declare it with ARG {name}"
             message = f"no ARG is called {name}"
-            yield Diagnostic(Code.BAD_ARGUMENT, message, tree.source.span(0, 0), hint)
+            span = self._declared[near[0]] if near else tree.source.span(0, 0)
+            yield Diagnostic(Code.BAD_ARGUMENT, message, span, hint)
 
     def _find(self, chain: _Chain, *findings: Diagnostic) -> None:
         """Note *findings*, and through which INCLUDE they came."""
@@ -171,7 +172,7 @@ class _Expansion:
             message = f"{short(name)} is no name for an ARG" if name else "ARG has no name"
             self._mistake(chain, Code.BAD_ARGUMENT, node.value.span, message, hint)
             return
-        self._declared.add(name)
+        self._declared.setdefault(name, node.value.span)
         if name in self._given:
             self.values[name] = self._given[name]
         elif not equals:

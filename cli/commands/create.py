@@ -207,7 +207,11 @@ def _descriptor(path: str) -> int:
     """The file at *path*, opened; a FIFO only if somebody writes into it, as a shell's <() does."""
     # Opening a FIFO waits for a writer, who may never come.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        os.close(descriptor)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if stat.S_ISFIFO(mode):
         from select import select
 
         if not select([descriptor], [], [], _PATIENCE)[0]:

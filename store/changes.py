@@ -58,20 +58,22 @@ class Changes:
         """What *name* has stood for, oldest first."""
         return self._history.revisions(name, self._stands_for(name))
 
-    def save(self, name: Name, data: bytes, sources: Mapping[str, bytes]) -> bool:
+    def save(
+        self, name: Name, data: bytes, sources: Mapping[str, bytes], account: str = ""
+    ) -> bool:
         """Make *name* stand for the manifest *data*: whether it stood for anything else before."""
         with self.building():
             for layer in Manifest.decode(data).blobs:
                 if layer.digest not in self._blobs:
                     raise MissingBlob(layer.digest)
             kept = {file: self.sources.put(text).digest for file, text in sources.items()}
-            return self._replace(name, data, kept)
+            return self._replace(name, data, kept, account)
 
     def copy(self, source: Name, target: Name) -> bool:
         """Make *target* stand for what *source* stands for: whether it did not before."""
         with self.building():
             data = self._catalogue.read(source)
-            return self._replace(target, data, self._sources_of(source, data))
+            return self._replace(target, data, *self._origin_of(source, data))
 
     def remove(self, name: Name) -> Removed:
         """Remove *name*, its history, and the blobs that nothing else needs."""
@@ -95,7 +97,9 @@ class Changes:
 
         return remove_leftovers(self._blobs.folder, self._clock() - _ABANDONED)
 
-    def _replace(self, name: Name, data: bytes, sources: Mapping[str, Digest]) -> bool:
+    def _replace(
+        self, name: Name, data: bytes, sources: Mapping[str, Digest], account: str
+    ) -> bool:
         path = self._catalogue.path(name)
         with locks.alone(f"{self._ours}/names.lock"):
             now = self._clock()
@@ -106,7 +110,7 @@ class Changes:
                     os.utime(path, ns=(now, now))
                     return False
                 self._keep(name, *present)
-            self._history.announce(name, now, data, sources)
+            self._history.announce(name, now, data, sources, account)
             try:
                 write(path, data, at=now)
             finally:
@@ -116,12 +120,14 @@ class Changes:
                     self._history.settle(name, self._stands_for(name))
             return True
 
-    def _sources_of(self, name: Name, data: bytes) -> Mapping[str, Digest]:
-        """The sources that *name* was built from, if it still stands for *data*."""
+    def _origin_of(self, name: Name, data: bytes) -> tuple[Mapping[str, Digest], str]:
+        """The sources and the account of *name*, if it still stands for *data*."""
         with suppress(DamagedHistory):
             for revision in reversed(self._history.revisions(name, data)):
-                return revision.sources if revision.manifest == data else {}
-        return {}
+                if revision.manifest == data:
+                    return revision.sources, revision.account
+                break
+        return {}, ""
 
     def _keep(self, name: Name, present: bytes, written: int) -> None:
         """See that *present*, perhaps written by another tool, is in the history of *name*."""

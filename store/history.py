@@ -41,6 +41,7 @@ class Revision:
     time: int  # ns since the epoch
     manifest: bytes
     sources: Mapping[str, Digest]  # file name → its text, in the store's folder of sources
+    account: str = ""  # what the builder tells of how it was built; not read here
 
 
 class History:
@@ -96,7 +97,12 @@ class History:
         self.settle(name, manifest)
 
     def announce(
-        self, name: Name, time: int, manifest: bytes, sources: Mapping[str, Digest]
+        self,
+        name: Name,
+        time: int,
+        manifest: bytes,
+        sources: Mapping[str, Digest],
+        account: str = "",
     ) -> None:
         """Write down the revision that *name* is about to have. It is none before `settle`."""
         fields = {
@@ -104,6 +110,7 @@ class History:
             # Bytes that are no UTF-8 survive as lone surrogates, which JSON escapes.
             "manifest": manifest.decode("utf-8", "surrogateescape"),
             "sources": {source: str(digest) for source, digest in sources.items()},
+            **({"account": account} if account else {}),
         }
         write(self._announcement(name), json.dumps(fields).encode())
 
@@ -170,5 +177,7 @@ def _revision(fields: object, number: int) -> Revision:
     match fields:
         case {"time": int(time), "manifest": str(manifest), "sources": dict(sources)}:
             digests = {source: Digest.parse(str(digest)) for source, digest in sources.items()}
-            return Revision(number, time, manifest.encode("utf-8", "surrogateescape"), digests)
+            account = str(fields.get("account", ""))
+            data = manifest.encode("utf-8", "surrogateescape")
+            return Revision(number, time, data, digests, account)
     raise ValueError("a field is missing or of the wrong type")

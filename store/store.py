@@ -137,11 +137,12 @@ class Store:
         manifest: "Manifest | bytes",
         *,
         sources: Mapping[str, bytes] | None = None,
+        account: str = "",
     ) -> bool:
         """Make *name* stand for *manifest*: whether it stood for anything else before.
 
         What it stood for stays in the history. *sources* are the texts, by file name, that it
-        was built from.
+        was built from, and *account* is what the builder wants to be kept of how.
 
         Raises:
             BadManifest: the bytes are no manifest.
@@ -151,7 +152,7 @@ class Store:
         """
         self._prepare()
         data = manifest if isinstance(manifest, bytes) else manifest.encode()
-        return self._changes().save(name, data, sources or {})
+        return self._changes().save(name, data, sources or {}, account)
 
     def confirm(self, name: Name, manifest: bytes) -> bool:
         """Whether *name* stands for *manifest* already; it then counts as built just now.

@@ -175,9 +175,9 @@ def _read(path: str, number: int) -> Revision | None:
 
 def _revision(fields: object, number: int) -> Revision:
     match fields:
-        case {"time": int(time), "manifest": str(manifest), "sources": dict(sources)}:
+        case {"time": int(time), "manifest": str(manifest), "sources": dict(sources), **more}:
             digests = {source: Digest.parse(str(digest)) for source, digest in sources.items()}
-            account = str(fields.get("account", ""))
+            account = str(more.get("account", ""))
             data = manifest.encode("utf-8", "surrogateescape")
             return Revision(number, time, data, digests, account)
     raise ValueError("a field is missing or of the wrong type")

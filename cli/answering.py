@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from mbuild.runtime.answer import Dropped, Event
 from mbuild.runtime.engine import Finished, Piece, Reason
 from mbuild.runtime.prompt import Think
 from mbuild.runtime.thinking import Thought
+
+if TYPE_CHECKING:
+    from mbuild.runtime.grammar import Format
 
 
 @dataclass(slots=True)
@@ -29,6 +33,7 @@ class Manner:
     """How questions are put."""
 
     think: Think = None
+    form: "Format | None" = None  # None: as the model's own schema has it
     truncate: bool = True  # whether the oldest messages make room for new ones
 
 

@@ -24,12 +24,13 @@ from mbuild.compiler.advice import about_parameter
 from mbuild.compiler.decompile import Unsayable
 from mbuild.compiler.parameters import OPTIONS
 from mbuild.runtime.answer import Session
-from mbuild.runtime.engine import CannotLoad, PromptTooLong
+from mbuild.runtime.engine import BadGrammar, CannotLoad, PromptTooLong
 from mbuild.runtime.jinja import TemplateTooBig
 from mbuild.runtime.model import Unanswering
 from mbuild.runtime.options import BadOption
 from mbuild.runtime.prompt import TemplateRefused, Think
 from mbuild.runtime.renderers import NoSuchRenderer
+from mbuild.runtime.schema import BadSchema
 from mbuild.runtime.thinking import NoThinking
 from mbuild.store.blobs import MissingBlob
 from mbuild.store.config import BadConfig
@@ -47,8 +48,10 @@ _NOTHING = {
 # What is wrong with one question, with one command, or with a model that is not yet loaded.
 _PASSING = (
     BadConfig,
+    BadGrammar,
     BadLayer,
     BadOption,
+    BadSchema,
     CannotLoad,
     DamagedModel,
     MissingBlob,
@@ -142,6 +145,9 @@ class Chat:
                 self._switch(command)
             case slash.SetThink(think, told):
                 self._set_think(think, told)
+            case slash.SetFormat(form, told):
+                self._manner.form = form
+                click.echo(told, nl=False)
             case slash.Show(view):
                 self._show(view)
             case slash.Load(name):
@@ -164,6 +170,7 @@ class Chat:
             talk.messages,
             talk.options,
             think=self._manner.think,
+            form=self._manner.form,
             truncate=self._manner.truncate,
         )
         try:

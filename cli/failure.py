@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mbuild.compiler.decompile import Unsayable
 from mbuild.compiler.gguf import BadGguf
+from mbuild.compiler.quantization import CannotQuantize
 from mbuild.store.blobs import MissingBlob, WrongDigest
 from mbuild.store.config import BadConfig
 from mbuild.store.contents import BadLayer
@@ -54,19 +55,26 @@ def explain(error: Exception) -> Failure:
             return Failure(str(error), ("pip config list shows which index is asked, and how",))
         case BadLayer() | BadConfig() | WrongDigest():
             return Failure(str(error), ("build or import the model again",))
-        case BadGguf() | BadWheel() | Unsayable():
+        case BadGguf() | BadWheel() | CannotQuantize() | Unsayable():
             return Failure(str(error))
     return _runtime(error) or Failure(str(error) or type(error).__name__, _bug(error))
 
 
 def _runtime(error: Exception) -> Failure | None:
     from mbuild.cli.saving import Unsaved
-    from mbuild.runtime.engine import CannotLoad, EngineDied, EngineMissing, PromptTooLong
+    from mbuild.runtime.engine import (
+        BadGrammar,
+        CannotLoad,
+        EngineDied,
+        EngineMissing,
+        PromptTooLong,
+    )
     from mbuild.runtime.jinja import TemplateTooBig, WorkerDied
     from mbuild.runtime.model import Unanswering
     from mbuild.runtime.options import BadOption
     from mbuild.runtime.prompt import NoPlaceFor, TemplateRefused
     from mbuild.runtime.renderers import NoSuchRenderer
+    from mbuild.runtime.schema import BadSchema
 
     match error:
         case EngineMissing():
@@ -77,6 +85,8 @@ def _runtime(error: Exception) -> Failure | None:
             return Failure(str(error), ("ask again: the next question starts another engine",))
         case BadOption():
             return Failure(str(error), ("mbuild show MODEL --parameters shows what it brings",))
+        case BadSchema() | BadGrammar():
+            return Failure(str(error), ("--format '' asks for free text",))
         case NoSuchRenderer():
             return Failure(str(error), tuple(map(_about_renderer, error.instead)))
         case NoPlaceFor() | TemplateRefused() | TemplateTooBig() | WorkerDied():

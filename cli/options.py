@@ -9,6 +9,7 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from mbuild.runtime.grammar import Format
     from mbuild.store.store import Store
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -50,6 +51,29 @@ def renderer_option(command: _Command) -> _Command:
 def think_level(text: str) -> bool | str:
     """Whether, or how much, a model is to think: ``true``, ``false`` or a level."""
     return {"true": True, "false": False}.get(text, text)
+
+
+def answer_form(text: str) -> "Format":
+    """What answers look like, by ``--format``: ``json``, a schema, ``@`` and a file with one.
+
+    Raises:
+        BadSchema: the schema is none, or answers cannot be made to fit it.
+        OSError: the file cannot be read.
+    """
+    if text in ("json", ""):
+        return "json" if text else ""
+    # Imported here: most answers are free.
+    from mbuild.runtime.grammar import of_schema
+    from mbuild.runtime.schema import LARGEST, BadSchema, decode
+
+    if text.startswith("@"):
+        with open(text[1:], encoding="utf-8-sig", errors="replace") as file:
+            text = file.read(LARGEST + 1)
+    schema = decode(text)
+    if not isinstance(schema, dict):
+        raise BadSchema("", "it is no JSON object")
+    of_schema(schema)
+    return schema
 
 
 def store(ctx: click.Context) -> "Store":

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from mbuild.compiler.parameters import OPTIONS
 from mbuild.runtime.prompt import Think
@@ -61,6 +62,14 @@ class SetThink:
     told: str
 
 
+@dataclass(frozen=True, slots=True)
+class SetFormat:
+    """``/set format json`` and ``/set noformat``, with what is said of it."""
+
+    form: Literal["json", ""]
+    told: str
+
+
 class View(Enum):
     """A part of the model that ``/show`` shows."""
 
@@ -110,7 +119,19 @@ class Tell:
     help: bool = False
 
 
-Command = Say | SetParameter | SetSystem | Switch | SetThink | Show | Load | Save | Plain | Tell
+Command = (
+    Say
+    | SetParameter
+    | SetSystem
+    | Switch
+    | SetThink
+    | SetFormat
+    | Show
+    | Load
+    | Save
+    | Plain
+    | Tell
+)
 
 _QUOTE = '"""'
 _OPENING = re.compile(r'(?:/set\S*\s+system\s+)?"""')
@@ -183,12 +204,12 @@ def _set_think(level: str) -> Command:
     return Tell(f"There is no such level '{level}': it is one of {', '.join(LEVELS)}\n")
 
 
-def _format(words: list[str]) -> Tell:
+def _format(words: list[str]) -> Command:
     match words:
         case ["noformat"]:
-            return Tell("Disabled format.\n")
+            return SetFormat("", "Disabled format.\n")
         case ["format", "json"]:
-            return Tell("/set format is not there yet: answers are plain text\n")
+            return SetFormat("json", "Set format to 'json' mode.\n")
     return Tell("Invalid or missing format. For 'json' mode use '/set format json'\n")
 
 
@@ -288,7 +309,7 @@ Commands:
   /set nohistory              Do not
   /set wordwrap               Break lines between words
   /set nowordwrap             Do not
-  /set format json            Have answers in JSON (not there yet)
+  /set format json            Have answers in JSON
   /set noformat               Have answers in any form
   /set verbose                Tell how long each answer took
   /set quiet                  Do not

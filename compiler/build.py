@@ -19,6 +19,7 @@ from mbuild.compiler.origin import LocalFile, Origin, Refusal, find_file, find_s
 from mbuild.compiler.overlay import idle_unsets, with_texts, without_unset
 from mbuild.compiler.progress import Progress, Status, Tell
 from mbuild.compiler.recipe import Located, Recipe
+from mbuild.compiler.ways import Ways
 from mbuild.compiler.weights import summary
 from mbuild.store.blobs import Stored
 from mbuild.store.config import Config
@@ -28,7 +29,6 @@ from mbuild.store.name import Name
 from mbuild.store.store import MissingModel, Store
 
 if TYPE_CHECKING:
-    from mbuild.compiler.quantization import Quantizer
     from mbuild.store.remote.package_reference import PackageReference
 
 _GGUF_LAYERS = (MediaType.MODEL, MediaType.PROJECTOR, MediaType.ADAPTER, MediaType.DRAFT)
@@ -51,19 +51,6 @@ class _Component:
     located: Located
     media_type: str  # MODEL for every FROM
     origin: "Origin"
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """How a build is to be done."""
-
-    teach: bool = True  # False: paths and mistakes are taken as the reference takes them.
-    fresh: bool = False  # Nothing that was recorded earlier is believed.
-    strict: bool = False  # A warning is as bad as an error.
-    learn: bool = False  # The vocabulary is looked up for the checks that need it.
-    allow_outside: bool = False  # An included file may name files outside of the folder.
-    quantizer: "Quantizer | None" = None
-    requantize: bool = False  # Weights that were quantized before may be quantized again.
 
 
 _USUAL = Ways()
@@ -117,6 +104,7 @@ def _stage(
     findings += bench.problems(components)
     if ways.teach or not findings:
         findings += review.before(recipe, store, teach=ways.teach)
+    findings += _unfollowed(recipe, ways)
     chosen, unused = _choose(components)
     findings += unused
     if refused(findings, strict=ways.strict):
@@ -140,6 +128,14 @@ def _stage(
     passing = (base.passing | texts) - {each.digest for each in manifest.blobs}
     built = Built(manifest, (*base.inputs, *read), (*base.skipped, *missed), passing)
     return built, tuple(findings)
+
+
+def _unfollowed(recipe: Recipe, ways: Ways) -> Iterator[Diagnostic]:
+    """A finding if no engine can follow the schema."""
+    if recipe.schema is not None and ways.refuse_schema is not None:
+        reason = ways.refuse_schema(recipe.schema.text)
+        if reason is not None:
+            yield Diagnostic(Code.BAD_SCHEMA, reason, recipe.schema.span)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Order:
     quantize: str | None = None  # goes before the Modelfile's QUANTIZE
     requantize: bool = False  # weights that were quantized before may be quantized again
     quantizer: "Quantizer | None" = None
+    refuse_schema: Callable[[str], str | None] | None = None  # why none can follow it
 
 
 Review = Callable[[bytes], "tuple[Diagnostic, ...]"]
@@ -165,7 +166,8 @@ def _build(
     # Imported here: an unchanged Modelfile does not need the builder.
     from dataclasses import replace
 
-    from mbuild.compiler.build import Ways, build
+    from mbuild.compiler.build import build
+    from mbuild.compiler.ways import Ways
 
     recipe, findings, texts = read(order)
     if recipe is None or (order.strict and findings):
@@ -176,8 +178,9 @@ def _build(
         strict=order.strict,
         learn=order.learn,
         allow_outside=order.allow_outside,
-        quantizer=order.quantizer,
         requantize=order.requantize,
+        quantizer=order.quantizer,
+        refuse_schema=order.refuse_schema,
     )
     built, more = build(recipe, order.folder, store, tell=tell, created=created, ways=ways)
     if built is not None:

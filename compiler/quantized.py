@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable
 
 from mbuild.compiler import gguf
-from mbuild.compiler.build import Ways
 from mbuild.compiler.diagnostic import Code, Diagnostic
 from mbuild.compiler.progress import Progress, Status, Tell
 from mbuild.compiler.quantization import key, source_type, unfit
 from mbuild.compiler.recipe import Located
+from mbuild.compiler.ways import Ways
 from mbuild.store.blobs import Stored
 from mbuild.store.digest import Digest
 from mbuild.store.manifest import Layer

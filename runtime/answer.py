@@ -5,11 +5,13 @@ is new, and starts another when options ask for it or the engine died.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
-from mbuild.runtime import options, prompt, thinking
+from mbuild.runtime import constrained, options, prompt, thinking
+from mbuild.runtime.constrained import Talk
 from mbuild.runtime.engine import (
     Engine,
     EngineDied,
@@ -27,6 +29,9 @@ from mbuild.runtime.model import Model
 from mbuild.runtime.prompt import TemplateRefused, Think
 from mbuild.runtime.renderers import Choice, choose, thinks
 from mbuild.runtime.thinking import NoThinking, Thought
+
+if TYPE_CHECKING:
+    from mbuild.runtime.grammar import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +114,28 @@ class Session:
         given: Mapping[str, Any] | None = None,
         *,
         think: Think = None,
+        form: "Format | None" = None,
         truncate: bool = True,
     ) -> Iterator[Event]:
         """The answer to a conversation, whose last message is mostly the user's.
 
         *given* are options that go before those of the model. A model that can think does, unless
-        *think* is false; its thoughts come apart from the answer. Closing the iterator, and any
+        *think* is false; its thoughts come apart from the answer. *form* is what the answer looks
+        like: a JSON schema, "json" for any JSON object, "" for free text; None: as the model's own
+        schema has it, if there is one. Thoughts are free. Closing the iterator, and any
         exception raised where it is read, Ctrl-C included, ends the answer.
 
         Raises:
             NoThinking: see `check`.
+            BadSchema: *form*, or the model's own schema, cannot be kept to.
+            BadGrammar: nor can what became of it.
             BadOption, EngineMissing, CannotLoad: see `warm`.
             TemplateRefused, TemplateTooBig: the model's template does not take this.
             PromptTooLong: the last message alone is too long, or *truncate* is false.
             EngineDied: the engine ended; the next question starts another.
         """
         turns = prompt.conversation(self.model.system, self.model.messages, messages)
-        return self._answer(turns, given or {}, think, truncate=truncate)
+        return self._answer(turns, given or {}, think, form, truncate=truncate)
 
     def ask(
         self,
@@ -134,12 +144,13 @@ class Session:
         *,
         system: str | None = None,
         think: Think = None,
+        form: "Format | None" = None,
         truncate: bool = True,
     ) -> Iterator[Event]:
         """The answer to a single question; *system* replaces the model's. Raises as `chat`."""
         first = self.model.system if system is None else system
         turns = prompt.one_shot(first, self.model.messages, text)
-        return self._answer(turns, given or {}, think, truncate=truncate)
+        return self._answer(turns, given or {}, think, form, truncate=truncate)
 
     def cancel(self) -> None:
         """End the answer under way, from any thread; its `Finished` still comes."""
@@ -154,9 +165,16 @@ class Session:
             engine.close()
 
     def _answer(
-        self, turns: Sequence[Message], given: Mapping[str, Any], think: Think, *, truncate: bool
+        self,
+        turns: Sequence[Message],
+        given: Mapping[str, Any],
+        think: Think,
+        form: "Format | None",
+        *,
+        truncate: bool,
     ) -> Iterator[Event]:
         self.check(think)
+        grammar = _grammar(self.model.schema, form)
         begun = self._clock()
         chosen = self._options(given)
         engine = self._ready(chosen.load)
@@ -164,24 +182,28 @@ class Session:
         sent, dropped = self._prompt(engine, turns, think, truncate=truncate)
         if dropped:
             yield Dropped(dropped, engine.loaded.num_ctx)
-        said = self._generate(engine, _request(chosen, sent.tokens, self._stops()))
-        for event in self._split(said, sent.text, think):
+        request = _request(chosen, sent.tokens, self._stops(), grammar)
+        for event in self._said(engine, request, sent.text, think):
             match event:
                 case Finished():
                     yield _timed(event, loaded - begun, self._clock() - begun)
                 case _:
                     yield event
 
-    def _split(
-        self, said: Iterator[Piece | Finished], text: str, think: Think
+    def _said(
+        self, engine: Engine, request: Request, text: str, think: Think
     ) -> Iterator[Thought | Piece | Finished]:
-        """*said* in answer to the prompt *text*, its thoughts told apart where there may be any."""
+        """What is said to the prompt *text*, its thoughts told apart where there may be any."""
         tags = self._renderer.thinking_tags
         if tags is None or think is False:
-            return said
+            return self._generate(engine, request)
+        if request.grammar:
+            talk = Talk(engine.tokenize, partial(self._generate, engine))
+            return constrained.answer(request, text, tags, talk)
+        said = self._generate(engine, request)
         return thinking.split(said, thinking.splitter(tags, text))
 
-    def _generate(self, engine: Engine, request: Request) -> Iterator[Piece | Finished]:
+    def _generate(self, engine: Engine, request: Request) -> Generator[Piece | Finished]:
         # An answer that nobody reads any more, and nobody closed, would be finished first.
         self.cancel()
         try:
@@ -237,13 +259,25 @@ class Session:
         return () if any(text is not None for text in templates) else (prompt.CHATML_STOP,)
 
 
-def _request(chosen: options.Options, tokens: tuple[int, ...], more: tuple[str, ...]) -> Request:
+def _grammar(schema: str | None, form: "Format | None") -> str:
+    if form == "" or (form is None and schema is None):
+        return ""
+    # Imported here: most answers are free.
+    from mbuild.runtime.grammar import grammar, of_text
+
+    return of_text(schema).text if form is None and schema is not None else grammar(form or "")
+
+
+def _request(
+    chosen: options.Options, tokens: tuple[int, ...], more: tuple[str, ...], grammar: str
+) -> Request:
     return Request(
         prompt=tokens,
         sampling=chosen.sampling,
         stop=(*chosen.stop, *more),
         num_predict=chosen.num_predict,
         num_keep=chosen.num_keep,
+        grammar=grammar,
     )
 
 

@@ -27,11 +27,19 @@ class LoadOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA file, and how strongly it acts."""
+
+    path: str
+    scale: float = 1.0  # finite; 0: not at all
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """What an engine is started with; two equal loads can share one engine."""
 
     weights: str  # path of a GGUF file
-    adapters: tuple[str, ...] = ()  # paths of LoRA files, each at full strength
+    adapters: tuple[Adapter, ...] = ()  # what they do adds up
     options: LoadOptions = field(default_factory=LoadOptions)
     vocab_only: bool = False  # it tokenizes and cannot answer; quick, and takes little memory
 
@@ -62,6 +70,7 @@ class Request:
     num_predict: int = -1  # tokens; below 0: ten times the context
     num_keep: int = 4  # tokens kept at the front when the context is full; below 0: the prompt
     shift: bool = True  # whether the oldest tokens make room when the context is full
+    grammar: str = ""  # GBNF, from the rule "root": all that may be said; empty: anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +166,7 @@ class Engine(Protocol):
 
         Raises:
             PromptTooLong: the prompt leaves no room in the context.
+            BadGrammar: llama.cpp does not take the grammar; it may be told while reading.
             EngineDied: the engine is gone.
         """
         ...
@@ -196,6 +206,14 @@ class EngineDied(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the engine ended: {reason}")
+        self.reason = reason
+
+
+class BadGrammar(Exception):
+    """A grammar that llama.cpp does not take, or that this vocabulary cannot follow."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the grammar cannot be followed: {reason}")
         self.reason = reason
 
 

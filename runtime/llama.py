@@ -23,6 +23,7 @@ from typing import IO, Any, Self
 
 from mbuild.runtime import wire
 from mbuild.runtime.engine import (
+    BadGrammar,
     CannotLoad,
     EngineDied,
     EngineMissing,
@@ -137,6 +138,8 @@ class Answer:
         if "piece" in frame:
             return Piece(frame["piece"], frame["count"])
         self._ended = True
+        if "bad_grammar" in frame:
+            raise BadGrammar(frame["bad_grammar"])
         return Finished(Reason(frame["finished"]), Stats(**frame["stats"]))
 
     def cancel(self) -> None:

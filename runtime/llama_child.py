@@ -8,7 +8,8 @@ however it ended) ends this process at once. Requests are served one after anoth
 In, after ``{"load": …}``: ``{"id", "tokenize": text}``, ``{"id", "pieces": tokens}``,
 ``{"id", "generate": request}``, ``{"id", "cancel": true}``. Out: ``{"loaded": …}`` or
 ``{"refused": reason}``, then ``{"id", "tokens"}``, ``{"id", "pieces"}`` (base64), ``{"id",
-"piece", "count"}``, ``{"id", "finished", "stats"}``.
+"piece", "count"}``, and last of an answer ``{"id", "finished", "stats"}`` or ``{"id",
+"bad_grammar": reason}``.
 """
 
 import os
@@ -19,12 +20,15 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from typing import IO, Any
 
 from mbuild.runtime import batch, wire
 from mbuild.runtime.cores import physical_cores
 from mbuild.runtime.engine import (
+    Adapter,
+    BadGrammar,
     Finished,
     Load,
     Loaded,
@@ -35,7 +39,8 @@ from mbuild.runtime.engine import (
     Sampling,
     Stats,
 )
-from mbuild.runtime.native import Context, Log, Refused, Sampler, Weights, supports_gpu
+from mbuild.runtime.native import Context, Log, Refused, Weights, supports_gpu
+from mbuild.runtime.sampler import Sampler
 
 _Frame = dict[str, Any]
 
@@ -87,19 +92,30 @@ class Cancellations:
 class Reader:
     """One sequence: what the context has read so far, and how it reads and says more."""
 
-    def __init__(self, weights: Weights, context: Context, num_ctx: int) -> None:
+    def __init__(self, weights: Weights, context: Context, num_ctx: int, log: Log) -> None:
+        self._log = log
         self._weights = weights
         self._context = context
         self._num_ctx = num_ctx
         self._tokens: list[int] = []  # as they lie in the context
 
     def answer(self, request: Request, cancelled: Cancellations) -> Iterator[Piece | Finished]:
-        """The answer to *request*, piece by piece."""
+        """The answer to *request*, piece by piece.
+
+        Raises:
+        x
+        """
+        with closing(self._sampler(request)) as sampler:
+            yield from self._answer(request, sampler, cancelled)
+
+    def _answer(
+        self, request: Request, sampler: Sampler, cancelled: Cancellations
+    ) -> Iterator[Piece | Finished]:
         start = time.perf_counter_ns()
         cached = self._take_prefix(request.prompt)
         reason = self._read(request.prompt[cached:], cancelled)
         read = time.perf_counter_ns()
-        voice = _Voice(self, request) if reason is None else None
+        voice = _Voice(self, request, sampler) if reason is None else None
         if voice is not None:
             yield from voice.pieces(cancelled)
             reason = voice.reason
@@ -115,20 +131,22 @@ class Reader:
             ),
         )
 
-    def sampler(self, request: Request) -> Sampler:
+    def _sampler(self, request: Request) -> Sampler:
         """The sampler for *request*, which knows the prompt."""
         seed = request.sampling.seed
         sampler = Sampler(
             request.sampling,
-            vocabulary=self._weights.size,
+            self._weights,
             num_ctx=self._num_ctx,
             seed=int.from_bytes(os.urandom(4), "little") if seed == -1 else seed,
+            grammar=request.grammar,
+            log=self._log,
         )
         last = request.sampling.repeat_last_n
         sampler.accept(request.prompt[-last if last > 0 else 0 :] if last else ())
         return sampler
 
-    def draw(self, sampler: Sampler) -> int:
+    def draw(self, sampler: Sampler) -> int | None:
         return sampler.draw(self._context)
 
     def spoken(self, token: int) -> bytes | None:
@@ -182,8 +200,9 @@ class Reader:
 class _Voice:
     """One answer, after its prompt has been read."""
 
-    def __init__(self, reader: Reader, request: Request) -> None:
+    def __init__(self, reader: Reader, request: Request, sampler: Sampler) -> None:
         self._reader = reader
+        self._sampler = sampler
         self._request = request
         self._speech = batch.Speech(request.stop)
         self._unsaid = 0  # tokens drawn since the last piece
@@ -192,19 +211,20 @@ class _Voice:
 
     def pieces(self, cancelled: Cancellations) -> Iterator[Piece]:
         """The pieces; afterwards `reason` is known."""
-        sampler = self._reader.sampler(self._request)
         limit = self._reader.limit(self._request)
         self.reason = Reason.LENGTH if limit == 0 else None
         while self.reason is None:
             if cancelled:
                 self.reason = Reason.CANCELLED
                 break
-            token = self._reader.draw(sampler)
+            token = self._reader.draw(self._sampler)
+            if token is None:
+                self.reason = Reason.STOP
+                break
             yield from self._said(self._hear(token))
             if self.reason is None and self.drawn >= limit:
                 self.reason = Reason.LENGTH
             self.reason = self.reason or self._reader.append(token, self._request)
-        sampler.close()
         yield from self._said(self._speech.rest())
         # A stop text may have come to light only now.
         self.reason = Reason.STOP if self._speech.stopped else self.reason
@@ -236,15 +256,16 @@ class Child:
     def run(self) -> None:
         """Load, then serve until stdin ends; returns only if the weights were refused."""
         threading.Thread(target=self._listen, daemon=True).start()
+        log = Log(_complain)
         try:
-            weights, context, loaded = _open(_load(self._inbox.get()["load"]), Log(_complain))
+            weights, context, loaded = _open(_load(self._inbox.get()["load"]), log)
         except Refused as refused:
             self._send({"refused": str(refused)})
             return
         reader = None
         if context is not None:
             self._cancellations.attach(lambda on: context.interrupt(on=on))
-            reader = Reader(weights, context, loaded.num_ctx)
+            reader = Reader(weights, context, loaded.num_ctx, log)
         self._send({"loaded": asdict(loaded)})
         while True:
             self._serve(self._inbox.get(), weights, reader)
@@ -259,8 +280,11 @@ class Child:
         else:
             assert reader is not None  # Of a vocabulary nobody asks for an answer.
             self._cancellations.begin(number)
-            for event in reader.answer(_request(frame["generate"]), self._cancellations):
-                self._send({"id": number, **_event(event)})
+            try:
+                for event in reader.answer(_request(frame["generate"]), self._cancellations):
+                    self._send({"id": number, **_event(event)})
+            except BadGrammar as bad:
+                self._send({"id": number, "bad_grammar": bad.reason})
             self._cancellations.end()
 
     def _listen(self) -> None:
@@ -314,7 +338,8 @@ def _open_with(load: Load, layers: int, log: Log) -> tuple[Weights, Context, Loa
 
 def _load(value: _Frame) -> Load:
     options = LoadOptions(**value["options"])
-    return Load(value["weights"], tuple(value["adapters"]), options, value["vocab_only"])
+    adapters = tuple(Adapter(**each) for each in value["adapters"])
+    return Load(value["weights"], adapters, options, value["vocab_only"])
 
 
 def _request(value: _Frame) -> Request:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mbuild.compiler import gguf
+from mbuild.runtime.engine import Adapter
 from mbuild.runtime.message import BadMessage, Message, from_json
 from mbuild.store.blobs import Blobs, MissingBlob
 from mbuild.store.config import Config
@@ -32,7 +33,7 @@ class Model:
     name: str
     config: Config
     weights: str  # path of a GGUF file
-    adapters: tuple[str, ...]  # paths
+    adapters: tuple[Adapter, ...]
     projectors: tuple[str, ...]  # paths; the first is used
     template: str | None  # in Go's template language
     system: str
@@ -40,6 +41,7 @@ class Model:
     options: Mapping[str, Json]
     licenses: tuple[str, ...]
     header: gguf.Header
+    schema: str | None = None  # JSON: what answers look like unless a request says otherwise
 
     @property
     def chat_template(self) -> str | None:
@@ -63,9 +65,12 @@ def open_model(name: str, manifest: Manifest, blobs: Blobs) -> Model:
     header = gguf.read(weights)
     if header.number(f"{header.architecture}.pooling_type") is not None:
         raise Unanswering(name, "is an embedding model: it cannot chat")
-    adapters = tuple(_path(layer, blobs) for layer in held.adapters)
+    adapters = tuple(
+        Adapter(_path(layer, blobs), scale)
+        for layer, scale in zip(held.adapters, held.scales, strict=True)
+    )
     for adapter in adapters:
-        gguf.read(adapter)
+        gguf.read(adapter.path)
     return Model(
         name=name,
         config=held.config,
@@ -77,6 +82,7 @@ def open_model(name: str, manifest: Manifest, blobs: Blobs) -> Model:
         messages=_messages(name, held),
         options=held.parameters,
         licenses=held.licenses,
+        schema=held.schema,
         header=header,
     )
 

@@ -1,4 +1,4 @@
-"""llama.cpp, called directly: the only module that imports its bindings.
+"""llama.cpp's models and contexts, called directly: the only module that imports its bindings.
 
 Runs in a child process (:mod:`mbuild.runtime.llama_child`), since native code can end the
 process that it runs in. Nothing here checks numbers: whoever makes a request does
@@ -14,14 +14,13 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from mbuild.runtime.engine import Load, LoadOptions, Sampling, Vocabulary
+from mbuild.runtime.engine import Adapter, Load, LoadOptions, Vocabulary
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
 _WARNING = 3
 _CONTINUED = 5  # The text goes on where the last one ended.
 _MOST_ERRORS = 20  # that are kept; only the first is ever told
 _ALL_LAYERS = 0x7FFF  # More than any model has.
-_RANDOM = 0xFFFF_FFFF  # LLAMA_DEFAULT_SEED, which draws a seed of its own.
 
 
 def _bindings() -> ModuleType:
@@ -51,8 +50,12 @@ class Refused(Exception):
 class Log:
     """What llama.cpp says while it works; its errors are kept until they are asked for."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, tell: Callable[[str], None], *, hear: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """*tell* gets each warning and error, *hear* every line."""
         self._tell = tell
+        self._hear_all = hear
         self._errors: list[str] = []
         self._level = 0
         # Kept for as long as the process lives: llama.cpp calls it whenever it likes.
@@ -67,6 +70,7 @@ class Log:
     def _hear(self, level: int, text: bytes, _: object) -> None:
         self._level = self._level if level == _CONTINUED else level
         line = text.decode("utf-8", "replace").strip()
+        self._hear_all(line)
         if self._level == _ERROR and line and len(self._errors) < _MOST_ERRORS:
             self._errors.append(line)
         if self._level in (_WARNING, _ERROR) and line:
@@ -105,6 +109,16 @@ class Weights:
     @property
     def pointer(self) -> Any:
         return self._model
+
+    @property
+    def vocabulary_pointer(self) -> Any:
+        return self._vocab
+
+    @property
+    def can_end(self) -> bool:
+        """Whether there is a token that ends an answer."""
+        ends = (llama.llama_vocab_eos(self._vocab), llama.llama_vocab_eot(self._vocab))
+        return any(token >= 0 and self.ends(token) for token in ends)
 
     @property
     def generates(self) -> bool:
@@ -168,8 +182,8 @@ class Context:
         self._memory = llama.llama_get_memory(self._context)
         if not self._memory:
             raise Refused("the model has no memory to continue a text with")
-        self._adapters = [_adapter(weights, path, log) for path in load.adapters]
-        self._apply_adapters()
+        self._adapters = [_adapter(weights, each, log) for each in load.adapters]
+        self._apply_adapters([each.scale for each in load.adapters])
         self._batch = llama.llama_batch_init(self._batch_size, 0, 1)
         self._abort = ctypes.create_string_buffer(2)
         self._listen()
@@ -224,12 +238,17 @@ class Context:
         llama.llama_memory_seq_rm(self._memory, 0, start, start + count)
         llama.llama_memory_seq_add(self._memory, 0, start + count, -1, -count)
 
-    def _apply_adapters(self) -> None:
+    def logits(self, count: int) -> bytes:
+        """What the last token that was evaluated says of the next: *count* 32-bit floats."""
+        numbers = llama.llama_get_logits_ith(self._context, -1)
+        return ctypes.string_at(numbers, 4 * count)
+
+    def _apply_adapters(self, strengths: Sequence[float]) -> None:
         count = len(self._adapters)
         if not count:
             return
         adapters = (llama.llama_adapter_lora_p_ctypes * count)(*self._adapters)
-        scales = (ctypes.c_float * count)(*[1.0] * count)
+        scales = (ctypes.c_float * count)(*strengths)
         if llama.llama_set_adapters_lora(self._context, adapters, count, scales):
             raise Refused("the adapter does not fit the model")
 
@@ -241,54 +260,6 @@ class Context:
         self._callback = llama.ggml_abort_callback(strlen)
         address = ctypes.cast(self._abort, ctypes.c_void_p)
         llama.llama_set_abort_callback(self._context, self._callback, address)
-
-
-class Sampler:
-    """llama.cpp's chain of samplers, in the reference's order."""
-
-    def __init__(self, sampling: Sampling, *, vocabulary: int, num_ctx: int, seed: int) -> None:
-        self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        for link in _links(sampling, vocabulary, num_ctx, seed):
-            llama.llama_sampler_chain_add(self._chain, link)
-
-    def accept(self, tokens: Sequence[int]) -> None:
-        """Let *tokens* of the prompt count as said, for the penalties."""
-        for token in tokens:
-            llama.llama_sampler_accept(self._chain, token)
-
-    def draw(self, context: Context) -> int:
-        """The next token, after the last one that was evaluated."""
-        return int(llama.llama_sampler_sample(self._chain, context.pointer, -1))
-
-    def close(self) -> None:
-        llama.llama_sampler_free(self._chain)
-
-
-def _links(sampling: Sampling, vocabulary: int, num_ctx: int, seed: int) -> list[Any]:
-    last = num_ctx if sampling.repeat_last_n < 0 else sampling.repeat_last_n
-    penalties = llama.llama_sampler_init_penalties(
-        vocabulary,
-        last,
-        sampling.repeat_penalty,
-        sampling.frequency_penalty,
-        sampling.presence_penalty,
-    )
-    if sampling.temperature <= 0:
-        return [penalties, llama.llama_sampler_init_greedy()]
-    return [
-        penalties,
-        llama.llama_sampler_init_top_k(sampling.top_k),
-        llama.llama_sampler_init_typical(sampling.typical_p, 1),
-        llama.llama_sampler_init_top_p(sampling.top_p, 1),
-        llama.llama_sampler_init_min_p(sampling.min_p, 1),
-        llama.llama_sampler_init_temp(sampling.temperature),
-        llama.llama_sampler_init_dist(_seed(seed)),
-    ]
-
-
-def _seed(seed: int) -> int:
-    """*seed* as llama.cpp takes it: 32 bits, and not the number that asks for another."""
-    return min(seed & _RANDOM, _RANDOM - 1)
 
 
 def _model_params(options: LoadOptions, gpu_layers: int) -> Any:
@@ -314,9 +285,9 @@ def _context_params(num_ctx: int, batch_size: int, threads: int) -> Any:
     return params
 
 
-def _adapter(weights: Weights, path: str, log: Log) -> Any:
-    data = path.encode("utf-8", "surrogateescape")
+def _adapter(weights: Weights, given: Adapter, log: Log) -> Any:
+    data = given.path.encode("utf-8", "surrogateescape")
     adapter = llama.llama_adapter_lora_init(weights.pointer, data)
     if not adapter:
-        raise Refused(f"adapter {path}: {log.cause()}")
+        raise Refused(f"adapter {given.path}: {log.cause()}")
     return adapter

@@ -139,6 +139,7 @@ def command(
         quantize=quantize,
         requantize=requantize,
         quantizer=_quantize,
+        refuse_schema=_refuse_schema,
     )
     counted: list[Budget] = []
     review = _review(order, models, counted) if budget else None
@@ -167,6 +168,19 @@ def _quantize(
     from mbuild.runtime.quantize import quantize
 
     quantize(source, target, wanted, progress)
+
+
+def _refuse_schema(text: str) -> str | None:
+    """Why no answer can follow the JSON schema *text*."""
+    # Imported here: few Modelfiles have a schema.
+    from mbuild.runtime.grammar import of_text
+    from mbuild.runtime.schema import BadSchema
+
+    try:
+        of_text(text)
+    except BadSchema as bad:
+        return f"{bad.reason}, at {bad.place}" if bad.place else bad.reason
+    return None
 
 
 def _review(order: Order, models: "Store", counted: "list[Budget]") -> Review:

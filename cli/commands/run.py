@@ -11,6 +11,7 @@ import click
 
 from mbuild.cli.options import (
     ModelName,
+    answer_form,
     debug_option,
     renderer_option,
     store,
@@ -23,6 +24,7 @@ from mbuild.store.name import Name
 if TYPE_CHECKING:
     from mbuild.cli.answering import Display, Manner
     from mbuild.runtime.answer import Session
+    from mbuild.runtime.grammar import Format
     from mbuild.runtime.prompt import Think
     from mbuild.runtime.renderers import Choice
     from mbuild.store.store import Store
@@ -58,9 +60,15 @@ def _read_think(ctx: click.Context, _: click.Parameter, value: str | None) -> "T
     return think_level(value)
 
 
-def _refuse_format(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        raise click.UsageError("--format is not there yet: answers are plain text", ctx)
+def _read_format(ctx: click.Context, param: click.Parameter, value: str | None) -> "Format | None":
+    if value is None:
+        return None
+    from mbuild.runtime.schema import BadSchema
+
+    try:
+        return answer_form(value)
+    except BadSchema as error:
+        raise click.BadParameter(str(error), ctx, param) from None
 
 
 def _one_of(words: tuple[str, ...]) -> str:
@@ -80,7 +88,11 @@ def _one_of(words: tuple[str, ...]) -> str:
     help="As in 5m; has no effect without a server.",
 )
 @click.option(
-    "--format", callback=_refuse_format, expose_value=False, metavar="FORMAT", help="Not there yet."
+    "--format",
+    "form",
+    callback=_read_format,
+    metavar="FORMAT",
+    help="Answer in json, by a JSON schema, by @FILE with one, or ('') freely.",
 )
 @click.option(
     "--think",
@@ -106,6 +118,7 @@ def command(
     *,
     verbose: bool,
     nowordwrap: bool,
+    form: "Format | None",
     think: "Think",
     hidethinking: bool,
     no_truncate: bool,
@@ -132,7 +145,7 @@ def command(
 
         words = [*_piped(), *prompt]
         display = Display(wrap=not nowordwrap, verbose=verbose, thoughts=not hidethinking)
-        manner = Manner(think, truncate=not no_truncate)
+        manner = Manner(think, form, truncate=not no_truncate)
         if words or not (sys.stdin.isatty() and sys.stdout.isatty()):
             _ask(session, " ".join(words), display, manner)
         else:
@@ -175,7 +188,7 @@ def _ask(session: "Session", text: str, display: "Display", manner: "Manner") ->
         if not text:
             session.warm()
             return
-        events = session.ask(text, think=manner.think, truncate=manner.truncate)
+        events = session.ask(text, think=manner.think, form=manner.form, truncate=manner.truncate)
         said = write_answer(events, cancel=session.cancel, display=display)
     if display.verbose:
         write_timings(said)

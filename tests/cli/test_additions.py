@@ -67,6 +67,13 @@ def test_a_schema_is_shown(shell: Shell) -> None:
     assert '{"type": "object"}' in shell.ok("show", "kid")
 
 
+def test_a_schema_that_no_answer_can_follow_is_refused(shell: Shell) -> None:
+    shell.write("Modelfile", 'FROM ./m.gguf\nSCHEMA {"items": {"type": "nope"}}\n')
+    ran = shell.run("create", "kid")
+    assert ran.status == 1
+    assert "Modelfile:2:8: error: unknown type 'nope', at /items [MB040 bad-schema]" in ran.err
+
+
 @pytest.mark.parametrize("instruction", ["QUANTIZE q4_k_m\n", ""])
 def test_weights_are_made_smaller(shell: Shell, instruction: str) -> None:
     wide_llama(shell.folder / "wide.gguf")

@@ -206,7 +206,9 @@ def test_a_template_makes_the_prompt(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--format", "json"], "--format is not there yet"),
+        (["--format", "xml"], "schema: it is no JSON: "),
+        (["--format", "[]"], "schema: it is no JSON object"),
+        (["--format", '{"type": "float"}'], "schema: unknown type 'float'"),
         (
             ["--think=much"],
             'invalid value for --think: "much" (must be true, false, high, medium, low, or max)',
@@ -214,9 +216,7 @@ def test_a_template_makes_the_prompt(shell: Shell) -> None:
         (["--keepalive", "10"], 'time: missing unit in duration "10"'),
     ],
 )
-def test_what_is_typed_wrongly_or_not_there_yet(
-    shell: Shell, words: list[str], message: str
-) -> None:
+def test_what_is_typed_wrongly(shell: Shell, words: list[str], message: str) -> None:
     ran = shell.run("run", "kid", *words)
     assert (ran.status, ran.out) == (2, "")
     assert message in ran.err
@@ -454,3 +454,58 @@ def test_a_real_model_answers_and_chats(shell: Shell, smollm2: Path) -> None:
         "What is the capital of France?",
         "Repeat that.",
     ]
+
+
+PERSON = (
+    '{"type":"object","properties":{"name":{"type":"string","maxLength":9}},"required":["name"]}'
+)
+
+
+@pytest.fixture
+def random(shell: Shell) -> Shell:
+    """A shell with a model that says anything, each time the same."""
+    tiny_llama(shell.folder / "m.gguf", certainty=0.0)
+    shell.write("schema.json", PERSON)
+    shell.write("Modelfile", "FROM ./m.gguf\nPARAMETER seed 3\nPARAMETER top_k 0\n")
+    shell.ok("create", "kid")
+    return shell
+
+
+@needs_llama
+@pytest.mark.parametrize(
+    "form", [PERSON, "@schema.json", "@" + os.curdir + "/schema.json"], ids=["text", "file", "path"]
+)
+def test_an_answer_by_a_schema(random: Shell, form: str) -> None:
+    said = json.loads(random.ok("run", "kid", "one", "--format", form))
+    assert list(said) == ["name"]
+    assert len(said["name"]) <= 9
+
+
+@needs_llama
+def test_an_answer_in_json(random: Shell) -> None:
+    # What is random seldom ends by itself.
+    random.write("Modelfile", "FROM kid\nPARAMETER num_predict 400\nPARAMETER top_k 1\n")
+    random.ok("create", "other")
+    assert random.ok("run", "other", "one", "--format", "json").startswith("{")
+
+
+@needs_llama
+def test_the_models_own_schema_holds_unless_another_is_asked_for(random: Shell) -> None:
+    random.write("Modelfile", "FROM kid\nSCHEMA --file=schema.json\nPARAMETER num_predict 100\n")
+    random.ok("create", "strict")
+    assert list(json.loads(random.ok("run", "strict", "one"))) == ["name"]
+    assert random.ok("run", "strict", "one", "--format", '{"const": 7}') == "7\n\n"
+    with pytest.raises(ValueError, match="Expecting"):
+        json.loads(random.ok("run", "strict", "one", "--format", ""))
+
+
+def test_a_file_without_a_schema_is_named(shell: Shell) -> None:
+    ran = shell.run("run", "kid", "--format", "@no.json")
+    assert (ran.status, ran.out) == (1, "")
+    assert "no.json: no such file" in ran.err
+
+
+@needs_llama
+def test_thoughts_are_free_of_the_schema(thinking: Shell) -> None:
+    ran = thinking.run("run", "kid", "go", "--format", '{"const": 7}')
+    assert (ran.status, ran.out, ran.err) == (0, THOUGHTS + "7\n\n", "")

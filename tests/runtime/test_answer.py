@@ -16,6 +16,7 @@ from mbuild.runtime.message import Message
 from mbuild.runtime.model import Model
 from mbuild.runtime.options import BadOption
 from mbuild.runtime.prompt import TemplateRefused, Think
+from mbuild.runtime.schema import BadSchema
 from mbuild.runtime.thinking import NoThinking, Thought
 from mbuild.store.config import Config
 from mbuild.store.manifest import MediaType
@@ -316,3 +317,48 @@ def test_a_model_that_is_said_to_think_may_be_asked_to(
     kid = model(tmp_path, config=Config(capabilities=("thinking",)))
     with Session(kid, start=Aviary("a"), templates=templates) as session:
         assert told_apart(session.ask("hi", think=True)) == ("", "a")
+
+
+ANY_OBJECT = '{"type": "object"}'
+
+
+@pytest.mark.parametrize(
+    ("schema", "form", "allowed"),
+    [
+        pytest.param(None, None, None, id="free"),
+        pytest.param(ANY_OBJECT, None, '{"a": 1}', id="as the model has it"),
+        pytest.param(ANY_OBJECT, "", None, id="free if one says so"),
+        pytest.param(None, "json", '{"a": 1}', id="JSON"),
+        pytest.param(ANY_OBJECT, {"const": 3}, "3", id="a schema goes before the model's"),
+        pytest.param(None, {"const": 3}, "3", id="a schema"),
+    ],
+)
+def test_what_answers_look_like(
+    tmp_path: Path,
+    templates: Templates,
+    schema: str | None,
+    form: Any,
+    allowed: str | None,
+) -> None:
+    layers = [] if schema is None else [(MediaType.SCHEMA, schema)]
+    aviary = Aviary()
+    with Session(model(tmp_path, *layers), start=aviary, templates=templates) as session:
+        text(session.chat([HI], form=form))
+        text(session.ask("hi", form=form))
+    grammars = {request.grammar for request in aviary.parrots[0].requests}
+    assert len(grammars) == 1
+    assert (grammars == {""}) == (allowed is None)
+    if allowed == "3":
+        assert '"3"' in grammars.pop()
+
+
+def test_a_schema_that_cannot_be_kept_to_starts_no_engine(
+    tmp_path: Path, templates: Templates
+) -> None:
+    aviary = Aviary()
+    broken = model(tmp_path, (MediaType.SCHEMA, '{"type": "float"}'))
+    with Session(broken, start=aviary, templates=templates) as session:
+        with pytest.raises(BadSchema, match="unknown type 'float'"):
+            text(session.chat([HI]))
+        assert aviary.parrots == []
+        assert text(session.chat([HI], form="")) == "user:hi\n"

@@ -8,18 +8,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf_files import F32, WORDS, TensorData, floats, tiny_llama, write_gguf
+from gguf_files import F32, WORDS, TensorData, floats, lora, tiny_llama, write_gguf
 from shelf import Shelf
 
 from mbuild.runtime import llama
 from mbuild.runtime.answer import Session
 from mbuild.runtime.engine import (
+    Adapter,
+    BadGrammar,
     CannotLoad,
     EngineDied,
     EngineMissing,
@@ -439,38 +442,48 @@ def test_weights_that_do_not_load_are_an_error_with_llama_cpps_own_reason(
     assert str(caught.value).startswith(f"cannot load {path}: ")
 
 
-def lora(path: Path, tensor: str, width: int) -> Path:
-    """An adapter that makes much of the last value of *tensor* and little of the one before it."""
-    metadata = {
-        "general.type": "adapter",
-        "general.architecture": "llama",
-        "adapter.type": "lora",
-        "adapter.lora.alpha": 1.0,
-    }
-    spikes = [0.0] * (width - 2) + [-9.0, 9.0]
-    tensors = [
-        TensorData(f"{tensor}.lora_a", (64, 1), floats([9.0] * 64)),
-        TensorData(f"{tensor}.lora_b", (1, width), floats(spikes)),
-    ]
-    return write_gguf(path, metadata, tensors)
-
-
-def test_an_adapter_takes_part(tmp_path: Path) -> None:
+@pytest.fixture
+def adapted(tmp_path: Path) -> Callable[..., str]:
+    """What a model of rote says with adapters: ``adapted((row, scale), …)``."""
     weights = str(tiny_llama(tmp_path / "tiny.gguf", certainty=0.01))
-    adapter = str(lora(tmp_path / "lora.gguf", "output.weight", 269))
-    plain, adapted = Llama(Load(weights)), Llama(Load(weights, (adapter,)))
-    first, second = answer(plain, "one", num_predict=3), answer(adapted, "one", num_predict=3)
-    plain.close()
-    adapted.close()
-    assert first[0] == " two three four"
-    assert second[0] != first[0]
+
+    def speak(*adapters: tuple[int, float]) -> str:
+        paths = [lora(tmp_path / f"{at}.gguf", "output.weight", 269, at=at) for at, _ in adapters]
+        pairs = zip(paths, adapters, strict=True)
+        given = tuple(Adapter(str(path), scale) for path, (_, scale) in pairs)
+        engine = Llama(Load(weights, given, LoadOptions(num_thread=1)))
+        with closing(engine):
+            sampling = Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=5)
+            greedy = answer(engine, "one", num_predict=6)[0]
+            return greedy + "|" + answer(engine, "one", num_predict=6, sampling=sampling)[0]
+
+    return speak
+
+
+LAST, FIRST = 268, 261  # The rows of " eight" and "one".
+
+
+def test_an_adapter_acts_as_strongly_as_its_scale(adapted: Callable[..., str]) -> None:
+    plain, whole = adapted(), adapted((LAST, 1.0))
+    assert plain.startswith(" two three four")
+    assert whole != plain
+    assert adapted((LAST, 0.0)) == plain
+    assert adapted((LAST, -1.0)) not in (plain, whole)
+
+
+def test_adapters_add_up(adapted: Callable[..., str]) -> None:
+    whole, both = adapted((LAST, 1.0)), adapted((LAST, 1.0), (FIRST, 1.0))
+    assert adapted((LAST, 0.5), (LAST, 0.5)) == whole
+    assert adapted((LAST, 1.0), (LAST, -1.0)) == adapted()
+    assert both not in (whole, adapted((FIRST, 1.0)))
+    assert adapted((FIRST, 1.0), (LAST, 1.0)) == both
 
 
 def test_an_adapter_for_another_model_is_an_error(tmp_path: Path) -> None:
     weights = str(tiny_llama(tmp_path / "tiny.gguf"))
     adapter = str(lora(tmp_path / "lora.gguf", "blk.7.attn_q.weight", 64))
     with pytest.raises(CannotLoad, match=r"adapter .*lora\.gguf: "):
-        Llama(Load(weights, (adapter,))).close()
+        Llama(Load(weights, (Adapter(adapter),))).close()
 
 
 def test_without_the_bindings_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -545,3 +558,91 @@ def test_starting_to_answer_imports_neither_the_bindings_nor_numpy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "set()\n"
+
+
+FLAT = Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=1)
+
+
+@pytest.mark.parametrize(
+    "sampling", [GREEDY, FLAT, Sampling(seed=1)], ids=["greedy", "flat", "usual"]
+)
+def test_all_that_is_said_fits_the_grammar(start: Start, sampling: Sampling) -> None:
+    engine = start(certainty=0.0)
+    said, reason, stats = answer(
+        engine, "one", sampling=sampling, grammar='root ::= "ab" [0-9]{3} | "é😀"'
+    )
+    assert said == "é😀" or (said[:2] == "ab" and said[2:].isdigit() and len(said) == 5)
+    # It ends where the grammar does, by the token that ends an answer.
+    assert (reason, stats.eval_count) == (Reason.STOP, len(said.encode()) + 1)
+
+
+def test_what_fits_is_drawn_as_without_a_grammar(rote: Llama) -> None:
+    grammar = "root ::= [a-z ]+"
+    assert answer(rote, "one", grammar=grammar)[:2] == (EIGHT, Reason.STOP)
+    longest = 'root ::= " two" (" three" | " four") " eight"'
+    assert answer(rote, "one", grammar=longest)[0] == " two three eight"
+
+
+def test_seeds_matter_under_a_grammar_too(start: Start) -> None:
+    engine = start(certainty=0.0)
+
+    def drawn(seed: int) -> str:
+        return answer(
+            engine,
+            "one",
+            sampling=Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=seed),
+            grammar="root ::= [a-z]{20}",
+        )[0]
+
+    assert drawn(1) == drawn(1)
+    assert len({drawn(seed) for seed in range(5)}) == 5
+
+
+def test_a_grammar_ends_with_num_predict_or_a_stop_too(start: Start) -> None:
+    engine = start(certainty=0.0)
+    grammar = 'root ::= "abcdefgh"'
+    assert answer(engine, "one", grammar=grammar, num_predict=3)[:2] == ("abc", Reason.LENGTH)
+    assert answer(engine, "one", grammar=grammar, stop=("de",))[:2] == ("abc", Reason.STOP)
+
+
+def test_penalties_do_not_break_a_grammar(start: Start) -> None:
+    sampling = Sampling(temperature=0.1, repeat_penalty=1e6, presence_penalty=1e6, seed=3)
+    said = answer(start(), "one", sampling=sampling, grammar='root ::= "aaaaaaaaaa"')
+    assert said[:2] == ("aaaaaaaaaa", Reason.STOP)
+
+
+@pytest.mark.parametrize(
+    ("grammar", "reason"),
+    [
+        pytest.param("root ::= (", "failed to parse grammar", id="half a rule"),
+        pytest.param('other ::= "a"', "does not contain a 'root' symbol", id="no root"),
+        pytest.param('root ::= root "a"', "left recursion detected", id="left recursion"),
+        pytest.param("root ::= missing", "failed to parse grammar", id="a missing rule"),
+        pytest.param('root ::= "a"{99999}', "failed to parse grammar", id="too often"),
+        pytest.param("\0", "failed to parse grammar", id="NUL"),
+        pytest.param("root ::= \udcff", "failed to parse grammar", id="no text"),
+    ],
+)
+def test_a_grammar_that_is_none_is_refused_and_the_engine_goes_on(
+    rote: Llama, grammar: str, reason: str
+) -> None:
+    with pytest.raises(BadGrammar, match=reason):
+        answer(rote, "one", grammar=grammar)
+    assert answer(rote, "one")[0] == EIGHT
+
+
+def test_a_grammar_that_the_vocabulary_cannot_follow_is_an_error(start: Start) -> None:
+    # There is no such token, and no bytes that it could be made of.
+    engine = start(metadata={"tokenizer.ggml.token_type": [2] + [3] * 260 + [4] * 8})
+    with pytest.raises(BadGrammar, match="no token that continues"):
+        answer(engine, "one", grammar='root ::= " two" "!"')
+
+
+def test_a_long_answer_by_a_grammar_can_be_cancelled(start: Start) -> None:
+    engine, request = endless(start)
+    generation = engine.generate(replace(request, grammar="root ::= [a-z ]*"))
+    next(generation)
+    generation.cancel()
+    *_, finished = generation
+    assert isinstance(finished, Finished)
+    assert finished.reason is Reason.CANCELLED

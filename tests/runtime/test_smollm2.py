@@ -1,5 +1,6 @@
 """A real model, answering."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -211,3 +212,42 @@ def test_times_add_up(session: Session) -> None:
     stats: Stats = ask(session, "Hello!", num_predict=10)[1].stats
     parts = stats.load_duration + stats.prompt_eval_duration + stats.eval_duration
     assert 0 < parts <= stats.total_duration
+
+
+CITY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 40},
+        "continent": {"enum": ["Africa", "America", "Asia", "Europe", "Oceania"]},
+        "people": {"type": "integer", "minimum": 1, "maximum": 40_000_000},
+        "rivers": {"type": "array", "items": {"type": "string", "maxLength": 20}, "maxItems": 3},
+    },
+    "required": ["name", "continent", "people"],
+}
+
+
+def test_answers_by_a_schema_fit_it_whatever_the_seed(session: Session) -> None:
+    found = []
+    for seed in range(6):
+        options = {"temperature": 1.5, "seed": seed, "num_predict": 300}
+        said, finished = heard(session.chat(USERS, options, form=CITY))
+        assert finished.reason is Reason.STOP
+        city = json.loads(said)
+        assert list(city)[:3] == ["name", "continent", "people"]
+        assert city["continent"] in CITY["properties"]["continent"]["enum"]
+        assert 1 <= city["people"] <= 40_000_000
+        assert len(city.get("rivers", [])) <= 3
+        found.append(said)
+    assert len(set(found)) > 1
+
+
+def test_a_schema_does_not_make_a_sensible_answer_senseless(session: Session) -> None:
+    form = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
+    said, _ = heard(session.chat(USERS, {"temperature": 0, "num_predict": 200}, form=form))
+    assert "Paris" in json.loads(said)["answer"]
+
+
+def test_without_a_schema_it_is_text(session: Session) -> None:
+    said, _ = ask(session, FRANCE, num_predict=20)
+    with pytest.raises(ValueError, match="Expecting"):
+        json.loads(said)

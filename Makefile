@@ -37,6 +37,7 @@ soak: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/bench_template.py
+	$(BIN)/python benchmarks/bench_lint.py
 
 # The checkout as a package called mbuild, for mypy.
 build/types/mbuild:

@@ -1,5 +1,6 @@
 """Findings on a terminal: the text of :func:`mbuild.compiler.diagnostic.render`, in colours."""
 
+import sys
 from typing import TypedDict
 
 import click
@@ -8,25 +9,28 @@ from mbuild.compiler.diagnostic import Diagnostic, Part, Severity, render
 
 
 class _Style(TypedDict, total=False):
-    fg: str
+    fg: int
     bold: bool
-    dim: bool
 
 
-_SEVERITIES = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
+# Of the 256 colours, whose values no theme changes, those that stand out from black and from
+# white alike: a contrast of 3 or more with both, which a test holds.
+RED, ORANGE, BLUE, TEAL, GREY = 196, 166, 33, 30, 244
+
+SEVERITIES = {Severity.ERROR: RED, Severity.WARNING: ORANGE, Severity.NOTE: BLUE}
+"""The colour of each severity."""
 
 
 def _style(part: Part, severity: Severity) -> _Style:
-    # No part has a colour that a light or a dark background would swallow.
     match part:
         case Part.PLACE | Part.MESSAGE:
             return {"bold": True}
         case Part.SEVERITY | Part.CARET:
-            return {"fg": _SEVERITIES[severity], "bold": True}
-        case Part.HINT:
-            return {"fg": "cyan"}
+            return {"fg": SEVERITIES[severity], "bold": True}
+        case Part.LABEL | Part.HINT:
+            return {"fg": TEAL}
         case Part.GUTTER | Part.CODE:
-            return {"dim": True}
+            return {"fg": GREY}
     return {}
 
 
@@ -35,9 +39,15 @@ def _paint(part: Part, severity: Severity, text: str) -> str:
     return click.style(text, **style) if style else text
 
 
-def paint(finding: Diagnostic) -> str:
-    """*finding* as a person sees it; click takes the colours out where nobody sees them."""
+def paint(finding: Diagnostic, *, to_stdout: bool = False) -> str:
+    """*finding* as a person sees it; click takes the colours out where nobody sees them.
+
+    On a terminal sentences are broken to its width; into a pipe goes one line for each.
+    """
     import shutil
 
-    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
-    return render(finding, width=width, paint=_paint) + "\n"
+    wrap = (sys.stdout if to_stdout else sys.stderr).isatty()
+    columns = shutil.get_terminal_size((100, 24)).columns
+    # Long lines of prose are hard to read, but a wide terminal may show more of the source.
+    width = max(min(columns, 200 if wrap else 120), 20)
+    return render(finding, width=width, wrap=wrap, paint=_paint) + "\n"

@@ -128,6 +128,13 @@ class Code(Enum):
     BAD_SCHEMA = ("MB040", "bad-schema", Severity.ERROR)
     BAD_SCALE = ("MB041", "bad-scale", Severity.ERROR)
     IDLE_UNSET = ("MB042", "idle-unset", Severity.WARNING)
+    NOT_TOML = ("MB043", "not-toml", Severity.ERROR)
+    UNKNOWN_PROJECT_KEY = ("MB044", "unknown-project-key", Severity.ERROR)
+    BAD_PROJECT_VALUE = ("MB045", "bad-project-value", Severity.ERROR)
+    BAD_MODEL_NAME = ("MB046", "bad-model-name", Severity.ERROR)
+    REPEATED_MODEL = ("MB047", "repeated-model", Severity.ERROR)
+    NO_MODELFILE = ("MB048", "no-modelfile", Severity.ERROR)
+    CIRCLE_OF_MODELS = ("MB049", "circle-of-models", Severity.ERROR)
     TRAILING_BLANKS = ("MB101", "trailing-blanks", Severity.NOTE)
     MIXED_LINE_ENDS = ("MB102", "mixed-line-ends", Severity.NOTE)
     NO_LAST_LINE_END = ("MB103", "no-last-line-end", Severity.NOTE)
@@ -283,6 +290,9 @@ def render(
 _Run = tuple[Part, str]
 """A stretch of text that has one colour."""
 
+_PROSE = (Part.MESSAGE, Part.LABEL, Part.HINT)
+"""What may be broken between words."""
+
 
 class _Page:
     """One finding on its way to lines."""
@@ -295,6 +305,8 @@ class _Page:
         places = [diagnostic.span, *(label.span for label in diagnostic.labels)]
         last = max(place.source.position(max(place.start, place.end - 1))[0] for place in places)
         self._margin = len(str(last))
+        # What a terminal would break itself has to leave room for the line's number.
+        self._room = max(width - self._margin - 3, 10) if wrap else width
 
     def rows(self) -> Iterator[str]:
         """The lines, from the sentence to the hints."""
@@ -361,7 +373,7 @@ class _Page:
 
     def _line(self, number: int, marks: "list[_Mark]") -> Iterator[str]:
         marks = sorted(marks, key=lambda mark: (not mark.primary, mark.span.start))
-        text, places = _excerpt([mark.span for mark in marks], self._width)
+        text, places = _excerpt([mark.span for mark in marks], self._room)
         gutter = self._painted(Part.GUTTER, f"{number:>{self._margin}} |")
         yield f"{gutter} {self._painted(Part.SOURCE, text)}".rstrip()
         # The finding's own mark first, and beside it those that do not meet it; each other one,
@@ -390,7 +402,8 @@ class _Page:
             yield drawn
         elif self._wrap and self._margin + 4 + at + _width(text) > self._width:
             yield drawn
-            yield f"{bar} {self._painted(Part.LABEL, text)}"
+            for line in self._sentence([(Part.LABEL, text)], hang=0, before=self._margin + 3):
+                yield f"{bar} {line}"
         else:
             yield f"{drawn} {self._painted(Part.LABEL, text)}"
 
@@ -400,23 +413,25 @@ class _Page:
     def _painted(self, part: Part, text: str) -> str:
         return self._paint(part, self._diagnostic.severity, text) if text else ""
 
-    def _sentence(self, runs: list[_Run], *, hang: int) -> Iterator[str]:
+    def _sentence(self, runs: list[_Run], *, hang: int, before: int = 0) -> Iterator[str]:
         """*runs* with blanks between them, in lines; each but the first begins with *hang* blanks.
 
-        A line is broken between words, and a word that is too long for any line is left whole.
+        *before* is how many cells stand in front of each line. Lines are broken between words; a
+        word that is too long for any line is left whole.
         """
         lines: list[list[_Run]] = [[]]
         used = 0
         for part, text in runs:
-            for word in text.split(" ") if self._wrap else [text]:
+            breaks = self._wrap and part in _PROSE
+            for word in text.split(" ") if breaks else [text]:
                 size = _width(word)
-                if self._wrap and lines[-1] and used + 1 + size > self._width:
+                if self._wrap and lines[-1] and used + 1 + size > self._width - before:
                     lines.append([])
-                    used = hang - 1
+                    used = hang
                 used += size + bool(lines[-1])
                 if lines[-1] and lines[-1][-1][0] is part:
-                    part, before = lines[-1].pop()
-                    word = f"{before} {word}"
+                    part, words = lines[-1].pop()
+                    word = f"{words} {word}"
                 lines[-1].append((part, word))
         for number, line in enumerate(lines):
             indent = " " * hang if number else ""

@@ -22,7 +22,7 @@ ALLOWED = {
 }
 
 # From the compiler the runtime takes only leaves.
-LEAVES = {"template", "gguf", "parameters", "diagnostic"}
+LEAVES = {"template", "gguf", "parameters", "diagnostic", "quantization"}
 
 # Values in, values out: no I/O, no clock, no globals.
 PURE = {
@@ -36,35 +36,54 @@ PURE = {
         "decompile",
         "diagnostic",
         "dialect",
+        "lint",
+        "expand",
+        "graph",
+        "format",
         "marks",
         "mistakes",
         "modelfile_tables",
         "parameters",
         "parser",
         "progress",
+        "quantization",
         "recipe",
+        "rules",
+        "settings",
         "source",
         "stop_rules",
         "syntax",
         "template",
         "template_rules",
+        "ways",
     },
     "runtime": {
         "batch",
         "budget",
+        "constrained",
         "engine",
+        "grammar",
+        "grammar_numbers",
+        "grammar_patterns",
+        "grammar_rules",
         "message",
         "options",
         "prompt",
+        "schema",
         "thinking",
         "tokens",
         "wire",
     },
     "cli": {
+        "annotations",
         "conversation",
+        "explaining",
+        "filediff",
         "goduration",
         "humanize",
+        "listing",
         "report",
+        "sarif",
         "slash",
         "statistics",
         "worddiff",
@@ -86,8 +105,28 @@ IMPURE = {
         "remote",
     }
     | {"stamps", "store", "sweep", "tree"},
-    "compiler": {"build", "create", "fitness", "gguf", "grammar", "inputs", "origin", "weights"}
-    | {"review", "vocabulary"},
+    "compiler": {
+        "build",
+        "bundle",
+        "create",
+        "export",
+        "fitness",
+        "gguf",
+        "grammar",
+        "inputs",
+        "origin",
+        "weights",
+    }
+    | {
+        "components",
+        "overlay",
+        "quantized",
+        "review",
+        "surroundings",
+        "texts",
+        "vocabulary",
+        "workshop",
+    },
     "runtime": {
         "answer",
         "cores",
@@ -98,7 +137,10 @@ IMPURE = {
         "llama_child",
         "model",
         "native",
+        "quantize",
+        "quantize_child",
         "renderers",
+        "sampler",
     },
     "cli": {
         "app",
@@ -108,10 +150,11 @@ IMPURE = {
         "commands",
         "failure",
         "findings",
+        "linting",
         "mbuild",
         "options",
     }
-    | {"asking", "rendering"}
+    | {"asking", "modelfiles", "rendering"}
     | {"answering", "history", "line_editor", "saving", "signals", "spinner", "terminal", "views"},
 }
 

@@ -125,6 +125,13 @@ def test_ctrl_c_at_the_prompt_tells_how_to_leave(desk: Desk) -> None:
     assert desk.chat(KeyboardInterrupt, "hi") == "Use Ctrl + d or /bye to exit.\nok then\n\n"
 
 
+def test_a_format_holds_for_the_questions_that_follow(desk: Desk) -> None:
+    said = desk.chat("/set format json", "hi", "/set noformat", "hi")
+    assert said == "Set format to 'json' mode.\nok then\n\nDisabled format.\nok then\n\n"
+    first, second = desk.aviary.parrots[0].requests
+    assert (bool(first.grammar), second.grammar) == (True, "")
+
+
 def test_options_go_with_the_questions_that_follow(desk: Desk) -> None:
     said = desk.chat("/set parameter seed 42", "/set parameter stop then x", "hi")
     assert said == ("Set parameter 'seed' to '42'\nSet parameter 'stop' to 'then, x'\nok \n\n")

@@ -1,24 +1,29 @@
 """A model back to a Modelfile: building it again gives the same layers, or it is refused."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from gguf_files import tiny_llama, write_gguf
+from gguf_files import lora, tiny_llama, write_gguf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mbuild.compiler.build import build
 from mbuild.compiler.check import load
-from mbuild.compiler.decompile import Unsayable, decompile, plain_number
+from mbuild.compiler.decompile import Unsayable, Writer, decompile, plain_number
 from mbuild.compiler.diagnostic import Source, Span
+from mbuild.compiler.dialect import Dialect
 from mbuild.compiler.recipe import Located, Message, Recipe
 from mbuild.store.config import Config
-from mbuild.store.contents import contents
+from mbuild.store.contents import Contents, contents
+from mbuild.store.digest import Digest
 from mbuild.store.manifest import Layer, Manifest, MediaType
 from mbuild.store.name import Name
 from mbuild.store.store import Store
 
 NAME = Name.parse("kid")
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 
 def _located(text: str) -> Located:
@@ -47,7 +52,24 @@ def _parts(manifest: Manifest) -> set[tuple[str, str]]:
 
 # What quoting has to get past: quotes, line ends, blanks at the ends, instruction words.
 pieces = st.sampled_from(
-    ['"', '""', '"""', "\n", "\r\n", "\r", " ", "\t", "a", "SYSTEM x", "\nFROM y", "#", "'", "\\n"]
+    [
+        "<<END",
+        "\nEND\n",
+        '"',
+        '""',
+        '"""',
+        "\n",
+        "\r\n",
+        "\r",
+        " ",
+        "\t",
+        "a",
+        "SYSTEM x",
+        "\nFROM y",
+        "#",
+        "'",
+        "\\n",
+    ]
     + ["\u200d", "\u00a0", "👩", "é", "\x00", "\ufeff", "{{ .Prompt }}"]
 )
 texts = st.lists(pieces, max_size=8).map("".join) | st.text(
@@ -64,9 +86,21 @@ parameters = st.fixed_dictionaries(
         "stop": st.lists(texts, min_size=1, max_size=3).map(tuple),
     },
 )
+adapters = st.lists(
+    st.tuples(st.sampled_from(["./a.gguf", "./b.gguf"]), st.sampled_from([1.0, 0.7, -2.5, 1e-7])),
+    max_size=3,
+).filter(lambda pairs: [scale for _, scale in pairs] != [1.0])
 recipes = st.builds(
-    Recipe,
+    lambda adapters, **rest: Recipe(
+        adapters=tuple(_located(path) for path, _ in adapters),
+        scales=tuple(scale for _, scale in adapters),
+        **rest,
+    ),
+    adapters=adapters,
     sources=st.just((_located("./m.gguf"),)),
+    schema=st.sampled_from([None, '{"type": "object"}', '{"enum": ["\\"", "\'"]}\n']).map(
+        lambda text: text and _located(text)
+    ),
     template=some,
     system=some,
     licenses=st.lists(texts, max_size=2).map(tuple),
@@ -81,6 +115,8 @@ recipes = st.builds(
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("decompile")
     tiny_llama(folder / "m.gguf")
+    lora(folder / "a.gguf", "output.weight", 269)
+    lora(folder / "b.gguf", "output.weight", 269, at=-3)
     return folder
 
 
@@ -89,6 +125,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(recipe=Recipe((_located("./m.gguf"),), system=_located('say """ twice\n"""\nend')))
 @example(recipe=Recipe((_located("./m.gguf"),), system=_located('"quoted"')))
 @example(recipe=Recipe((_located("./m.gguf"),), system=_located("\ttab")))
+@example(recipe=Recipe((_located("./m.gguf"),), system=_located("<<A"), licenses=("b\nA\nc",)))
 @example(recipe=Recipe((_located("./m.gguf"),), parameters={"num_ctx": 1048576}))
 def test_building_what_is_shown_gives_the_same_layers(folder: Path, recipe: Recipe) -> None:
     store = Store(folder / "store")
@@ -103,16 +140,37 @@ def test_building_what_is_shown_gives_the_same_layers(folder: Path, recipe: Reci
 PLAIN = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=60)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    text=texts.filter(bool)
+    | st.lists(st.sampled_from(["END", "\n", "\r", '"']), min_size=1).map("".join)
+)
+@example(text='a """\nb "\nc')
+@example(text='"\nEND\nEND_\n"""\n \r')
+def test_every_text_can_be_said(text: str) -> None:
+    (statement,) = Writer("mbuild").statements(_only(system=text), lambda _: "")
+    recipe, findings = load("Modelfile", f"FROM x\n{statement}\nLICENSE y\n".encode())
+    assert recipe is not None, findings
+    assert recipe.system is not None
+    assert (recipe.system.text, recipe.licenses) == (text, ("y",))
+
+
+@settings(max_examples=200, deadline=None)
 @given(
     text=st.lists(PLAIN.filter(lambda line: '"' not in line), min_size=1, max_size=5)
     .map("\n".join)
     .filter(str.strip)
 )
-def test_text_without_quotes_can_always_be_said(folder: Path, text: str) -> None:
-    store = Store(folder / "store")
-    recipe = Recipe((_located("./m.gguf"),), system=_located(text))
-    assert "SYSTEM" in _text(_built(recipe, folder, store), store)
+def test_text_without_quotes_can_always_be_said_plainly(text: str) -> None:
+    (statement,) = Writer("ollama").statements(_only(system=text), lambda _: "")
+    recipe, _ = load("Modelfile", f"FROM x\n{statement}\n".encode(), dialect="ollama")
+    assert recipe is not None
+    assert recipe.system is not None
+    assert recipe.system.text == text
+
+
+def _only(system: str) -> Contents:
+    return Contents(Config(), None, (), (), (), None, None, system, {}, (), (), None, ())
 
 
 def test_the_whole_text(tmp_path: Path) -> None:
@@ -150,6 +208,70 @@ def test_the_whole_text(tmp_path: Path) -> None:
     )
 
 
+def test_what_only_mbuild_can_say(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    tiny_llama(tmp_path / "m.gguf")
+    lora(tmp_path / "a.gguf", "output.weight", 269)
+    lora(tmp_path / "b.gguf", "output.weight", 269, at=-3)
+    recipe, _ = load(
+        "Modelfile",
+        b"FROM ./m.gguf\nADAPTER --scale=0.70 ./a.gguf\nADAPTER --scale=1 ./b.gguf\n"
+        b'SCHEMA {"type": "object"}\nSYSTEM <<X\nsay """\n"so"\nEND\nX\n',
+    )
+    assert recipe is not None
+    manifest = _built(recipe, tmp_path, store)
+    weights, *both = (store.blobs.path(layer.digest) for layer in manifest.layers[:3])
+    assert _text(manifest, store).split("\n\n")[1] == (
+        f"FROM {weights}\n"
+        f"ADAPTER --scale=0.7 {both[0]}\n"
+        f"ADAPTER --scale=1 {both[1]}\n"
+        'SYSTEM <<END_\nsay """\n"so"\nEND\nEND_\n'
+        'SCHEMA {"type": "object"}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("scale", "what"),
+    [
+        pytest.param(0.7, "the adapter scale 0.7", id="a scale"),
+        pytest.param(1.0, "2 adapters", id="two adapters"),
+    ],
+)
+def test_a_plain_modelfile_has_one_adapter_at_full_strength(scale: float, what: str) -> None:
+    layer = Layer(MediaType.ADAPTER, Digest.of(b""), 0)
+    model = replace(_only("x"), adapters=(layer, layer), scales=(scale, scale))
+    with pytest.raises(Unsayable, match=f"no plain Modelfile can carry {what}"):
+        list(Writer("ollama").additions(model, lambda _: "/a"))
+
+
+def test_a_scale_beyond_the_language_is_named() -> None:
+    layer = Layer(MediaType.ADAPTER, Digest.of(b""), 0)
+    model = replace(_only("x"), adapters=(layer,), scales=(12345678.0,))
+    with pytest.raises(Unsayable, match="no Modelfile can carry the adapter scale 12345678"):
+        list(Writer("mbuild").additions(model, lambda _: "/a"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("/a b/c", id="a blank"),
+        pytest.param("/a AS b", id="what looks like a stage"),
+        pytest.param('/a"b', id="a quote"),
+        pytest.param("/a #b", id="what looks like a comment"),
+    ],
+)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_paths_read_back(path: str, dialect: Dialect) -> None:
+    recipe, _ = load("x", Writer(dialect).file("FROM", path).encode(), dialect=dialect)
+    assert recipe is not None
+    assert [each.text for each in recipe.sources] == [path]
+
+
+def test_what_the_reference_drops_is_named() -> None:
+    with pytest.raises(Unsayable, match=r"the text of SYSTEM: Ollama drops U\+00A0, U\+200D"):
+        list(Writer("ollama").additions(_only("a\u200db\u00a0"), lambda _: ""))
+
+
 def _with_layer(store: Store, media_type: str, data: bytes, config: Config = Config()) -> Manifest:
     weights = store.blobs.put(b"weights")
     stored = store.blobs.put(data)
@@ -166,9 +288,6 @@ def _with_layer(store: Store, media_type: str, data: bytes, config: Config = Con
 @pytest.mark.parametrize(
     ("media_type", "data", "what"),
     [
-        pytest.param(
-            MediaType.SYSTEM, b'a """\nb "\nc', "the text of SYSTEM", id="quotes at line ends"
-        ),
         pytest.param(MediaType.PARAMS, b'{"top_p": 0.123456789}', "top_p", id="more than 32 bits"),
         pytest.param(MediaType.PARAMS, b'{"mirostat": 1}', "mirostat", id="an old parameter"),
         pytest.param(MediaType.PARAMS, b'{"num_ctx": "many"}', "num_ctx", id="a wrong type"),

@@ -5,12 +5,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from mbuild.compiler.diagnostic import Code, Diagnostic, Part, Severity, Source, render, visible
+from mbuild.compiler.diagnostic import (
+    Code,
+    Diagnostic,
+    Label,
+    Part,
+    Severity,
+    Source,
+    render,
+    visible,
+)
 
 
 def finding(text: str, start: int, end: int, hint: str | None = None) -> Diagnostic:
     span = Source("Modelfile", text).span(start, end)
     return Diagnostic(Code.UNKNOWN_PARAMETER, "no such thing", span, hint)
+
+
+def labelled(
+    text: str, span: tuple[int, int], *labels: tuple[int, int, str], hint: str | None = None
+) -> Diagnostic:
+    source = Source("Modelfile", text)
+    return Diagnostic(
+        Code.REPLACED,
+        "no effect",
+        source.span(*span),
+        hint,
+        tuple(Label(source.span(start, end), text) for start, end, text in labels),
+    )
 
 
 def test_a_finding_looks_like_this() -> None:
@@ -74,11 +96,13 @@ def test_each_part_can_be_painted() -> None:
 
     def paint(part: Part, severity: Severity, text: str) -> str:
         parts.append(part)
-        assert severity is Severity.ERROR
+        assert severity is Severity.WARNING
         return f"<{part.value}>{text}</>"
 
-    painted = render(finding("a b", 2, 3, "c"), paint=paint)
+    told = labelled("a b", (2, 3), (0, 1, "this"), hint="c")
+    painted = render(told, paint=paint)
     assert "<caret>^</>" in painted
+    assert "<label>this</>" in painted
     assert set(parts) == set(Part)
 
 
@@ -91,12 +115,81 @@ def test_a_long_line_costs_no_more_than_what_is_shown() -> None:
 def test_nothing_acts_on_the_terminal_and_the_excerpt_fits(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
-    place, bar, line, carets = render(finding(text, start, end), width=40).split("\n")
+    place, bar, line, carets, *_ = render(finding(text, start, end), width=40).split("\n")
     assert place.startswith("Modelfile:")
     assert bar.strip() == "|"
     assert 0 < carets.index("^") < carets.rindex("^") + 1 <= 44
     assert all(character == "\u200d" or ord(character) >= 0x20 for character in line)
     assert not set(line) & {"\x7f", "\x9b", "\u2028", "\u202e"}
+
+
+TEXT = "FROM base\nSYSTEM one\nPARAMETER a b\n\nSYSTEM two\n"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(labelled(TEXT, (10, 16), (21, 30, "next")), id="next line"),
+        pytest.param(labelled(TEXT, (10, 16), (36, 42, "wins")), id="far below"),
+        pytest.param(labelled(TEXT, (36, 42), (10, 16, "was here")), id="above"),
+        pytest.param(labelled(TEXT, (31, 32), (33, 34, "this")), id="same line, behind"),
+        pytest.param(labelled(TEXT, (33, 34), (31, 32, "this")), id="same line, before"),
+        pytest.param(labelled(TEXT, (21, 34), (31, 32, "this")), id="same line, within"),
+        pytest.param(
+            labelled(TEXT, (33, 34), (21, 30, "one"), (31, 32, "two")), id="two on the line"
+        ),
+        pytest.param(labelled(TEXT, (10, 16), (36, 46, "a"), (0, 4, "b")), id="three lines"),
+        pytest.param(labelled(TEXT, (10, 46), hint="several"), id="span of several lines"),
+        pytest.param(labelled(TEXT, (0, 4), (10, 46, "all of it")), id="label of several lines"),
+        pytest.param(labelled("苹 果\n" * 2, (0, 1), (6, 7, "苹")), id="wide"),
+        pytest.param(
+            labelled("x" * 300 + "ab" + "y" * 300, (300, 301), (301, 302, "b"), (0, 1, "x")),
+            id="beyond the cut",
+        ),
+        pytest.param(labelled(TEXT, (10, 16), (len(TEXT), len(TEXT), "end")), id="at the end"),
+    ],
+)
+def test_labels_are_underlined_with_dashes(told: Diagnostic, snapshot: SnapshotAssertion) -> None:
+    assert render(told) == snapshot
+
+
+def test_a_label_in_another_file_shows_that_file(snapshot: SnapshotAssertion) -> None:
+    there = Source("parts/common.mf", "\n" * 11 + "SYSTEM two")
+    here = Source("Modelfile", "FROM base\nSYSTEM one\n")
+    told = Diagnostic(
+        Code.REPLACED,
+        "no effect",
+        here.span(10, 16),
+        "the last one wins",
+        (Label(there.span(11, 17), "this one wins"),),
+    )
+    assert render(told) == snapshot
+
+
+LONG = Diagnostic(
+    Code.SYSTEM_IGNORED,
+    "the template has no place for the system text, so the model never sees a word of it",
+    Source("models/parrot/Modelfile", TEXT).span(10, 16),
+    "one of the two comes from the base model; write {{ .System }} where it belongs\n"
+    "or 苹果 苹果 苹果",
+    (Label(Source("other", "FROM a").span(0, 4), "which says something at great length, too"),),
+)
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 100, 200])
+def test_sentences_are_broken_at_words(width: int, snapshot: SnapshotAssertion) -> None:
+    assert render(LONG, width=width, wrap=True) == snapshot
+
+
+def test_sentences_are_whole_where_no_terminal_is() -> None:
+    assert LONG.message in render(LONG, width=40)
+
+
+@given(st.integers(30, 120))
+def test_a_broken_sentence_has_all_its_words_and_fits(width: int) -> None:
+    rows = render(LONG, width=width, wrap=True).splitlines()
+    assert " ".join(LONG.message.split()) in " ".join(" ".join(rows).split())
+    assert all(len(row) <= width for row in rows if row.isascii())
 
 
 @given(st.text(st.sampled_from("ab\r\n")))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from mbuild.compiler.parameters import OPTIONS, REMOVED, Type
 from mbuild.compiler.syntax import ALL_WORDS, ROLES
@@ -40,8 +41,11 @@ def nearest_parameter(name: str) -> str | None:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str | None:
-    if len(word) > 40:
-        return None
+    return None if len(word) > 40 else _nearest_of(word, tuple(known))
+
+
+@lru_cache(maxsize=1000)  # The same mistake is often made again.
+def _nearest_of(word: str, known: tuple[str, ...]) -> str | None:
     # Imported here: only a mistake needs it.
     from difflib import get_close_matches
 

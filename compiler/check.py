@@ -5,7 +5,7 @@ the first mistake that it would report is the only error, in its own words.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mbuild.compiler import advice
@@ -175,12 +175,14 @@ def _stage(
     read: _Read, first: Instruction, others: Sequence[Instruction], base: Recipe | None
 ) -> tuple[Recipe | None, list[Diagnostic]]:
     settings = Settings("mbuild", folders=read.folders, base=base)
-    value, _ = _stage_of(first)
+    value, name = _stage_of(first)
     settings.add(entry(From(first.span, first.word, value)))
     for node in others:
         settings.add(entry(node))
     findings = settings.findings()
-    return None if _has_errors(findings) else settings.recipe(), findings
+    if _has_errors(findings):
+        return None, findings
+    return replace(settings.recipe(), stage="" if name is None else name.text), findings
 
 
 def _stage_of(first: Instruction) -> "tuple[Value, Word | None]":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Dialect = Literal["mbuild", "ollama"]
 
-_RULES = 3  # Grows whenever the same Modelfile would build to something else.
+_RULES = 4  # Grows whenever the same Modelfile would build to something else.
 
 
 _SKIPPED = "note: stops and BOS are checked once the vocabulary is known, as after create --budget"
@@ -68,13 +68,13 @@ def create(
         as :func:`mbuild.compiler.build.build`, what *review* raises, and OSError if the store
         cannot be written.
     """
-    known = _unchanged(order, store, _key(order))
-    quick = known is not None and review is None and not (order.strict and known[1])
-    if known is not None and quick and store.confirm(order.name, known[0]):
-        _retell(known[0], tell)
+    earlier = known(order, store)
+    quick = earlier is not None and review is None and not (order.strict and earlier.rows)
+    if earlier is not None and quick and store.confirm(order.name, earlier.manifest):
+        _retell(earlier.manifest, tell)
         tell(Status("writing manifest"))
         tell(Status("success"))
-        return known[:2]
+        return earlier.manifest, _findings(order, earlier.rows)
     created: set[Digest] = set()
     passing: set[Digest] = set()
     data = None
@@ -125,12 +125,12 @@ def _made(
     """
     # Looked up again: before the lock was ours, a sweep may have taken the blobs.
     key = _key(order)
-    known = _unchanged(order, store, key)
+    earlier = _unchanged(order, store, key)
     built = None
     sources = {"Modelfile": order.data}
-    if known is not None:
-        data, findings, read_before = known
-        sources |= _read_again(order, read_before)
+    if earlier is not None:
+        data, findings, account = earlier.manifest, _findings(order, earlier.rows), earlier.account
+        sources |= _read_again(order, earlier.inputs)
         _retell(data, tell)
     else:
         built, findings, texts = _build(order, store, tell, created)
@@ -140,14 +140,14 @@ def _made(
         passing |= built.passing
         if built.skipped:
             tell(Status(_SKIPPED))
-        data = built.manifest.encode()
+        data, account = built.manifest.encode(), _account(order, built)
     more = () if review is None else review(data)
     if order.strict and (findings or more):
         return None, (*findings, *more)
     if built is not None:
-        _record(key, built, findings, store)
+        _record(key, built, findings, account, store)
     tell(Status("writing manifest"))
-    store.save(order.name, data, sources=sources)
+    store.save(order.name, data, sources=sources, account=account)
     tell(Status("success"))
     return data, (*findings, *more)
 
@@ -207,22 +207,43 @@ def _key(order: Order) -> Digest:
     return Digest.of(json.dumps(parts).encode())
 
 
-def _unchanged(
-    order: Order, store: Store, key: Digest
-) -> "tuple[bytes, tuple[Diagnostic, ...], list[Input]] | None":
-    """What an earlier build made and read, if its inputs are the same and its blobs still there."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an earlier build of an order made, and what it had read."""
+
+    manifest: bytes
+    inputs: "tuple[Input, ...]"
+    account: str  # of its steps
+    rows: "tuple[list[Any], ...]"  # its findings, as they are recorded
+
+    @property
+    def findings(self) -> int:
+        """How many findings there were."""
+        return len(self.rows)
+
+
+def known(order: Order, store: Store) -> Known | None:
+    """What an earlier build made of *order*, if all that it read is the same, and its blobs there.
+
+    Looks only. The name is no part of the order here.
+    """
+    return _unchanged(order, store, _key(order))
+
+
+def _unchanged(order: Order, store: Store, key: Digest) -> Known | None:
     recorded = None if order.fresh else store.recall(key)
     if recorded is None:
         return None
     record = json.loads(recorded)
-    read_before: list[Input] = [tuple(entry) for entry in record["inputs"]]
+    read_before: tuple[Input, ...] = tuple(tuple(entry) for entry in record["inputs"])
     if not all(inputs.same(entry, store) for entry in read_before):
         return None
     if not all(Digest.parse(digest) in store.blobs for digest in record["blobs"]):
         return None
     if record["skipped"] and _can_check_more(order, record["skipped"], store):
         return None
-    return record["manifest"].encode(), _findings(order, record["findings"]), read_before
+    rows = tuple(record["findings"])
+    return Known(record["manifest"].encode(), read_before, record["account"], rows)
 
 
 def _read_again(order: Order, read_before: "Iterable[Input]") -> dict[str, bytes]:
@@ -240,7 +261,43 @@ def _can_check_more(order: Order, skipped: Iterable[str], store: Store) -> bool:
     return order.learn or any(store.recall(Digest.parse(key)) for key in skipped)
 
 
-def _record(key: Digest, built: "Built", findings: "Iterable[Diagnostic]", store: Store) -> None:
+def _account(order: Order, built: "Built") -> str:
+    """What is kept of how a model was built: the order, and each step."""
+    steps = [
+        {
+            "name": outcome.step.name,
+            "operation": outcome.step.operation.word,
+            "arguments": dict(outcome.step.arguments),
+            "content": str(Digest.of(outcome.step.content)),
+            "inputs": {name: str(outputs[name].output.digest) for name in outcome.step.inputs},
+            "key": str(outcome.key),
+            "output": str(outcome.output.digest),
+            "cached": outcome.cached,
+            "reason": outcome.reason,
+        }
+        for outputs in [{each.step.name: each for each in built.outcomes}]
+        for outcome in built.outcomes
+    ]
+    asked = {
+        "file": "" if order.file.startswith("<") else os.path.abspath(order.file),
+        "folder": order.folder,
+        "dialect": order.dialect,
+        "arguments": dict(order.arguments),
+        "target": order.target,
+        "allow_outside": order.allow_outside,
+        "quantize": order.quantize,
+        "requantize": order.requantize,
+    }
+    return json.dumps({"order": asked, "steps": steps})
+
+
+def _record(
+    key: Digest,
+    built: "Built",
+    findings: "Iterable[Diagnostic]",
+    account: str,
+    store: Store,
+) -> None:
     # A file that changed too short a time ago has no trusted stamp, so nothing is recorded.
     if not all(inputs.same(entry, store) for entry in built.inputs):
         return
@@ -250,6 +307,7 @@ def _record(key: Digest, built: "Built", findings: "Iterable[Diagnostic]", store
         "manifest": built.manifest.encode().decode(),
         "blobs": [str(layer.digest) for layer in built.manifest.blobs],
         "findings": [_row(finding) for finding in findings],
+        "account": account,
     }
     store.record(key, json.dumps(record).encode())
 
@@ -264,7 +322,7 @@ def _place(span: "Span") -> list[object]:
     return [span.source.name, span.source.path, span.start, span.end]
 
 
-def _findings(order: Order, rows: list[list[Any]]) -> "tuple[Diagnostic, ...]":
+def _findings(order: Order, rows: "Iterable[list[Any]]") -> "tuple[Diagnostic, ...]":
     if not rows:
         return ()
     from mbuild.compiler.diagnostic import Code, Diagnostic, Label, Source, Span

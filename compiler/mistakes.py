@@ -77,14 +77,34 @@ _SAME_LINE = 'the value begins on the same line; one of several lines stands bet
 _TEXTS = ("system", "template", "license", "message")  # Instructions whose value is prose.
 
 
+_FAR = 20  # lines
+
+
 def _follows_text(source: Source, start: int) -> bool:
     """Whether the lines directly above begin with a text, so that this one may belong to it."""
-    above = source.text[max(0, start - 1000) : start].rstrip(BLANKS).splitlines()
-    for line in reversed(above):
-        word = line.split(maxsplit=1)[0].lower() if line.strip() else ""
-        if word in WORDS or not word:
-            return word in _TEXTS
+    end = start
+    for _ in range(_FAR):
+        end = _line_before(source.text, end)
+        begin = _line_start(source.text, end)
+        word = source.text[begin : min(end, begin + 100)].split(maxsplit=1)[:1] or [""]
+        if word[0].lower() in WORDS or not word[0]:
+            return word[0].lower() in _TEXTS
+        end = begin
     return False
+
+
+def _line_before(text: str, start: int) -> int:
+    """Where the line before the one that holds *start* ends."""
+    end = _line_start(text, start)
+    end -= text.endswith("\n", 0, end)
+    return end - text.endswith("\r", 0, end)
+
+
+def _line_start(text: str, offset: int) -> int:
+    """Where the line of *offset* begins, or a thousand characters before."""
+    first = max(offset - 1000, 0)
+    found = max(text.rfind("\n", first, offset), text.rfind("\r", first, offset))
+    return found + 1 if found >= 0 else first
 
 
 def _parameter(source: Source, head: Token, rest: Token) -> Diagnostic:

@@ -4,7 +4,7 @@ The order of layers and every byte of a text layer are the reference's (create s
 sections 4 to 8), and the layers of what only the default dialect can say come last.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from mbuild.compiler.diagnostic import Code, Diagnostic
 from mbuild.compiler.recipe import ParameterValue, Recipe
@@ -26,49 +26,83 @@ def with_texts(
     put: Put,
 ) -> list[Layer]:
     """*layers* with those of the instructions, each replaced one gone from its old place."""
-    layers = list(layers)
+    texts = _texts(recipe, layers, parameters, blobs)
+    made = [put(media_type, data) for media_type, data in texts if data is not None]
+    return assembled(layers, made, recipe.unset)
+
+
+def assembled(layers: Sequence[Layer], made: Iterable[Layer], unset: Iterable[str]) -> list[Layer]:
+    """*layers* with those that were *made*, in the reference's order.
+
+    A layer replaces those of its type, but licenses add up. Where a parameter is *unset* and no
+    layer of parameters was made, none is left.
+    """
+    made = sorted(made, key=lambda layer: _ORDER.index(layer.media_type))
+    gone = {layer.media_type for layer in made} - {MediaType.LICENSE}
+    if any(name.startswith("parameter ") for name in unset):
+        gone.add(MediaType.PARAMS)
+    kept = [layer for layer in layers if layer.media_type not in gone]
+    return [*kept, *made]
+
+
+_ORDER: list[str] = [
+    *(MediaType.TEMPLATE, MediaType.SYSTEM, MediaType.LICENSE, MediaType.PARAMS),
+    *(MediaType.MESSAGES, MediaType.SCHEMA, MediaType.SCALES),
+]
+
+
+def _texts(
+    recipe: Recipe,
+    layers: Sequence[Layer],
+    parameters: Mapping[str, ParameterValue],
+    blobs: Blobs,
+) -> Iterator[tuple[str, bytes | None]]:
     if recipe.template is not None:
-        layers = _without(layers, MediaType.TEMPLATE)
-        layers.append(put(MediaType.TEMPLATE, recipe.template.text.encode()))
+        yield MediaType.TEMPLATE, recipe.template.text.encode()
     system = system_text(recipe, layers, blobs)
-    if system is not None:
-        layers = _without(layers, MediaType.SYSTEM)
-        layers.append(put(MediaType.SYSTEM, system.encode()))
-    layers += [put(MediaType.LICENSE, each.encode()) for each in recipe.licenses]
-    merged = _options(recipe, layers, blobs) | _as_floats(parameters)
-    if merged or recipe.unset:
-        layers = _without(layers, MediaType.PARAMS)
-    if merged:
-        encoded = gojson.encode(merged, sort_keys=True) + "\n"
-        layers.append(put(MediaType.PARAMS, encoded.encode()))
+    yield MediaType.SYSTEM, None if system is None else system.encode()
+    for text_ in recipe.licenses:
+        yield MediaType.LICENSE, text_.encode()
+    yield MediaType.PARAMS, options_text(parameters, recipe.unset, layers, blobs)
     if recipe.messages:
-        layers = _without(layers, MediaType.MESSAGES)
-        turns = [{"role": turn.role, "content": turn.content} for turn in recipe.messages]
-        layers.append(put(MediaType.MESSAGES, (gojson.encode(turns) + "\n").encode()))
+        turns: list[gojson.Json] = [
+            {"role": turn.role, "content": turn.content} for turn in recipe.messages
+        ]
+        yield MediaType.MESSAGES, (gojson.encode(turns) + "\n").encode()
     if recipe.schema is not None:
-        layers = _without(layers, MediaType.SCHEMA)
-        layers.append(put(MediaType.SCHEMA, recipe.schema.text.encode()))
-    return _with_scales(recipe, layers, blobs, put)
+        yield MediaType.SCHEMA, recipe.schema.text.encode()
+    yield MediaType.SCALES, scales_text(recipe.scales, layers, blobs)
 
 
 def system_text(recipe: Recipe, layers: Iterable[Layer], blobs: Blobs) -> str | None:
     """The system prompt that *recipe* sets or adds to; ``None`` if it does neither."""
     if not recipe.appended:
         return recipe.system.text if recipe.system is not None else None
+    more = "\n".join(each.text for each in recipe.appended)
     if recipe.system is not None:
-        texts = [recipe.system.text]
-    else:
-        held = [layer for layer in layers if layer.media_type == MediaType.SYSTEM]
-        texts = [text(blobs, layer.digest) for layer in held[-1:]]
-    return "\n".join(filter(None, [*texts, *(each.text for each in recipe.appended)]))
+        return "\n".join(filter(None, [recipe.system.text, more]))
+    return appended(more, layers, blobs)
 
 
-def _options(recipe: Recipe, layers: Iterable[Layer], blobs: Blobs) -> dict[str, gojson.Json]:
-    return {
-        name: value
-        for name, value in inherited_options(layers, blobs).items()
-        if f"parameter {name}" not in recipe.unset
-    }
+def appended(more: str, layers: Iterable[Layer], blobs: Blobs) -> str:
+    """The system prompt among *layers*, if there is one, and *more* on a line of its own."""
+    held = [layer for layer in layers if layer.media_type == MediaType.SYSTEM]
+    texts = [text(blobs, layer.digest) for layer in held[-1:]]
+    return "\n".join(filter(None, [*texts, more]))
+
+
+def options_text(
+    parameters: Mapping[str, ParameterValue],
+    unset: Iterable[str],
+    layers: Iterable[Layer],
+    blobs: Blobs,
+) -> bytes | None:
+    """The layer of parameters, with those of *layers*; ``None``: there are none."""
+    gone = {name.removeprefix("parameter ") for name in unset if name.startswith("parameter ")}
+    merged = {
+        name: value for name, value in inherited_options(layers, blobs).items() if name not in gone
+    } | _as_floats(parameters)
+    return (gojson.encode(merged, sort_keys=True) + "\n").encode() if merged else None
 
 
 def _as_floats(parameters: Mapping[str, ParameterValue]) -> dict[str, gojson.Json]:
@@ -77,21 +111,19 @@ def _as_floats(parameters: Mapping[str, ParameterValue]) -> dict[str, gojson.Jso
     }
 
 
-def _with_scales(recipe: Recipe, layers: list[Layer], blobs: Blobs, put: Put) -> list[Layer]:
-    """*layers* with one that says how strong each adapter is, if that is said at all."""
-    if not recipe.scales and not _of(layers, MediaType.SCALES):
-        return layers
+def scales_text(own: Sequence[float], layers: Sequence[Layer], blobs: Blobs) -> bytes | None:
+    """The layer that says how strong each adapter is, the last ones *own*; ``None``: unsaid."""
     adapters = _of(layers, MediaType.ADAPTER)
+    if not adapters or not (own or _of(layers, MediaType.SCALES)):
+        return None
     said = list(scales(layers, blobs))
-    if recipe.scales:
-        said[len(said) - len(recipe.scales) :] = recipe.scales
+    if own:
+        said[len(said) - len(own) :] = own
     rows: list[gojson.Json] = [
         {"digest": str(layer.digest), "scale": scale}
         for layer, scale in zip(adapters, said, strict=True)
     ]
-    layers = _without(layers, MediaType.SCALES)
-    encoded = gojson.encode(rows) + "\n"
-    return [*layers, put(MediaType.SCALES, encoded.encode())] if rows else layers
+    return (gojson.encode(rows) + "\n").encode()
 
 
 _REMOVED = {
@@ -149,7 +181,3 @@ def _near_option(name: str, options: Iterable[str]) -> str | None:
 
 def _of(layers: Iterable[Layer], media_type: str) -> list[Layer]:
     return [layer for layer in layers if layer.media_type == media_type]
-
-
-def _without(layers: Iterable[Layer], media_type: str) -> list[Layer]:
-    return [layer for layer in layers if layer.media_type != media_type]

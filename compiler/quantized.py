@@ -23,8 +23,10 @@ def quantized(
     ways: Ways,
     tell: Tell,
     note: Callable[[Stored], None],
-) -> Layer | Diagnostic:
+) -> tuple[Layer, bool] | Diagnostic:
     """*layer* with its weights made into the type that *wanted* names, or why they cannot be.
+
+    And whether that was done just now.
 
     *note* is told what has been stored.
 
@@ -33,24 +35,35 @@ def quantized(
         OSError: the store cannot be written.
     """
     recorded = key(layer.digest, wanted.text)
-    known = None if ways.fresh else store.recall(recorded)
+    known = None if ways.fresh else _known(recorded, layer, store)
     if known is not None:
-        digest = Digest.parse(known.decode())
-        if digest in store.blobs:
-            store.blobs.touch(digest)
-            return Layer(layer.media_type, digest, store.blobs.size(digest))
+        return known, False
     header = gguf.read(store.blobs.path(layer.digest))
     reason = unfit(header, wanted.text, requantize=ways.requantize)
     if reason is not None:
-        hint = None if "already" not in reason else "allow it with --requantize"
+        hint = "allow it with --requantize" if "already" in reason else None
         return Diagnostic(Code.BAD_QUANTIZATION, reason, wanted.span, hint)
     if source_type(header) == wanted.text:
-        return layer
-    assert ways.quantizer is not None, "whoever builds brings one"
-    stored = _made(layer, wanted.text, source_type(header), store, ways, tell)
-    note(stored)
-    store.record(recorded, str(stored.digest).encode())
-    return Layer(layer.media_type, stored.digest, stored.size)
+        return layer, False
+    with store.alone(recorded):
+        # Whoever held the lock may have done it.
+        known = None if ways.fresh else _known(recorded, layer, store)
+        if known is not None:
+            return known, False
+        stored = _made(layer, wanted.text, source_type(header), store, ways, tell)
+        note(stored)
+        store.record(recorded, str(stored.digest).encode())
+    return Layer(layer.media_type, stored.digest, stored.size), True
+
+
+def _known(recorded: Digest, layer: Layer, store: Store) -> Layer | None:
+    """What an earlier build made of *layer*, if it is still there."""
+    known = store.recall(recorded)
+    digest = None if known is None else Digest.parse(known.decode())
+    if digest is None or digest not in store.blobs:
+        return None
+    store.blobs.touch(digest)
+    return Layer(layer.media_type, digest, store.blobs.size(digest))
 
 
 def _made(layer: Layer, wanted: str, source: str, store: Store, ways: Ways, tell: Tell) -> Stored:

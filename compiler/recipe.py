@@ -54,6 +54,7 @@ class Recipe:
     appended: tuple[Located, ...] = ()  # SYSTEM --append, behind the base's system or *system*
     quantize: Located | None = None  # its text is the type, as the reference writes it
     schema: Located | None = None  # a JSON schema
+    stage: str = field(default="", compare=False)  # its own name, if it is one of several
     # Where the values of parameters stand, in file order. Two texts that ask for the same are
     # one recipe, so it does not count.
     places: Mapping[str, tuple[Span, ...]] = field(default_factory=dict, compare=False, repr=False)

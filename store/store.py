@@ -236,6 +236,23 @@ class Store:
         if not version.isdecimal() or int(version) > _VERSION:
             raise NewerStore(version)
 
+    @contextmanager
+    def alone(self, key: Digest) -> Iterator[None]:
+        """Do something that is slow once: whoever else wants to do *key* waits meanwhile.
+
+        One at a time: who holds one must not ask for another. Two keys may share a lock.
+
+        Raises:
+            NewerStore: nothing may be written here.
+
+        """
+        self._prepare()
+        # Imported here: most commands do nothing that is slow.
+        from mbuild.store import locks
+
+        with locks.alone(f"{self._ours}/steps/{key.hex[:2]}.lock"):
+            yield
+
     # What only saves work.
 
     def recall(self, key: Digest) -> bytes | None:

@@ -108,7 +108,7 @@ def _with_atheris(seconds: float) -> None:
     atheris.instrument_all()
     words = "FROM SYSTEM TEMPLATE PARAMETER MESSAGE INCLUDE ARG UNSET --file= --append <<END END"
     seeds: Callable[[bytes], None] = examine
-    arguments = [sys.argv[0], f"-max_total_time={int(seconds)}", "-max_len=600", "-rss_limit_mb=0"]
+    arguments = [sys.argv[0], f"-max_total_time={int(seconds)}", "-max_len=600"]
     atheris.Setup([*arguments, *_dictionary(words.split())], seeds)
     atheris.Fuzz()
 
@@ -126,4 +126,5 @@ if __name__ == "__main__":
     if sys.argv[2:] == ["atheris"]:
         _with_atheris(float(sys.argv[1]))
     else:
-        print(_with_hypothesis(float(sys.argv[1])), "files examined, nothing broke")
+        count = _with_hypothesis(float(sys.argv[1]))
+        sys.stdout.write(f"{count} files examined, nothing broke\n")

@@ -21,8 +21,8 @@ from mbuild.store.store import Store
 
 
 def _later() -> int:
-    """A clock that is an hour ahead, so that what was written just now is trusted."""
-    return time.time_ns() + 3600 * 10**9
+    """A clock that is a minute ahead, so that what was written just now is trusted."""
+    return time.time_ns() + 60 * 10**9
 
 
 class Place:

@@ -74,6 +74,7 @@ def test_every_text_is_a_sentence(text: str) -> None:
         pytest.param('SYSTEM """a""" b\n' * 20_000 + '"""', id="each of three swallows the next"),
         pytest.param('x "a" b\n' * 20_000 + 'SYSTEM "a"', id="quotes behind unknown words"),
         pytest.param('x """a\n' * 20_000 + '"""', id="three quotes behind unknown words"),
+        pytest.param("You are a kid.\n" * 50_000, id="no instructions"),
         pytest.param("SYSTEM <<END\n" * 50_000, id="lines that never end"),
         pytest.param("SYSTEM <<END\n" * 50_000 + "END", id="lines that end once"),
         pytest.param("".join(f"SYSTEM <<E{n}\n" for n in range(50_000)) + "E0\n", id="many words"),

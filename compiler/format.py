@@ -31,7 +31,11 @@ def reformat(name: str, data: bytes) -> tuple[bytes | None, tuple[Diagnostic, ..
     tree = parse(source)
     if tree.findings:
         return None, tree.findings
-    return _encoded(formatted(tree), data), ()
+    result = _encoded(formatted(tree), data)
+    if doubts(decode(name, result), result):
+        # A few bytes with a NUL among them would be taken for UTF-16 once they stand first.
+        return data, ()
+    return result, ()
 
 
 def _damage(source: Source, data: bytes) -> tuple[Diagnostic, ...]:

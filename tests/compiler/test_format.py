@@ -222,3 +222,8 @@ def test_the_example_in_the_documentation_is_formatted_so() -> None:
     before, after = re.findall(r"(?:^ {4}.*\n|\n(?= {4}| *\n))+", section, re.MULTILINE)[:2]
     tree = parse(Source("Modelfile", dedent(before).strip()))
     assert formatted(tree) == dedent(after).strip() + "\n"
+
+
+@pytest.mark.parametrize("data", [b"\n #\0", b"\r#\0\3"])
+def test_a_file_that_would_look_like_another_encoding_is_left_as_it_is(data: bytes) -> None:
+    assert reformat("Modelfile", data) == (data, ())

@@ -58,16 +58,17 @@ def _arguments(subject: Subject) -> Iterator[Diagnostic]:
                 used.add(match[1])
                 if match[0].startswith("$$") or match[1] in names or match[1] in told:
                     continue
-                if value.literal:
+                # A file that is included, which is not looked into here, may declare it.
+                if value.literal or subject.parts.of("include"):
                     continue
                 told.add(match[1])
                 at = value.span.text.find(match[0])
                 start = value.span.start + max(at, 0)
                 span = subject.source.span(start, start + len(match[0]))
                 message = f"no ARG is called {match[1]}, so {match[0]} stays as it is"
-                hint = f"$${{{match[1]}}} says that it is meant so"
+                hint = f"declare it with ARG {match[1]}, or leave it: it is text"
                 yield from found(Code.UNDECLARED_ARGUMENT, message, span, hint)
-    # A file that is included, which is not looked into here, may use them.
+    # It may also use them.
     if subject.parts.of("include"):
         return
     for name, node in names.items():

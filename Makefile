@@ -38,6 +38,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/bench_template.py
 	$(BIN)/python benchmarks/bench_lint.py
+	$(BIN)/python benchmarks/bench_project.py
+	$(BIN)/python benchmarks/bench_build.py
 
 # The checkout as a package called mbuild, for mypy.
 build/types/mbuild:

@@ -16,15 +16,25 @@ from mbuild.cli.options import store_option
 
 _COMMANDS = {
     "create": ("create", "Build a model from a Modelfile"),
+    "build": ("build", "Build the models of a project"),
     "run": ("run", "Chat with a model, or ask it one thing"),
     "render": ("render", "Show the exact prompt that a model gets"),
     "lint": ("lint", "Look for mistakes in Modelfiles"),
     "fmt": ("fmt", "Format Modelfiles"),
     "show": ("show", "Tell what a model is made of"),
     "export": ("export", "Give a model back as a plain Modelfile"),
+    "graph": ("graph", "Show the steps that build a model"),
+    "explain": ("explain", "Tell why each step of a build was done"),
     "list": ("list", "List the models in the store"),
+    "history": ("history", "List the builds of a model, or show one's sources"),
+    "diff": ("diff", "Tell how two models, or two builds, differ"),
+    "rollback": ("rollback", "Bring back an earlier build of a model"),
+    "verify": ("verify", "Check a model's files, or build it again to prove it"),
     "cp": ("cp", "Give a model a second name"),
     "rm": ("rm", "Remove models"),
+    "df": ("df", "Show what takes room in the store"),
+    "prune": ("prune", "Remove what no model needs"),
+    "fsck": ("fsck", "Look for damage in the store, and mend it"),
 }
 _ALIASES = {"ls": "list"}
 
@@ -52,7 +62,7 @@ class _Commands(click.Group):
         entry = _COMMANDS.get(_ALIASES.get(cmd_name, cmd_name))
         if entry is None:
             return None
-        if entry[0] in ("run", "render"):
+        if entry[0] in ("run", "render", "serve"):
             gc.enable()  # A chat lives long, and a template may make a lot.
         command = import_module(f"mbuild.cli.commands.{entry[0]}").command
         assert isinstance(command, click.Command)

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from mbuild.compiler.decompile import Unsayable
 from mbuild.compiler.gguf import BadGguf
 from mbuild.compiler.quantization import CannotQuantize
+from mbuild.compiler.ways import NoSuchStep
 from mbuild.store.blobs import MissingBlob, WrongDigest
 from mbuild.store.config import BadConfig
 from mbuild.store.contents import BadLayer
+from mbuild.store.linking import CannotLink
+from mbuild.store.links import DamagedBlob
 from mbuild.store.name import BadName
 from mbuild.store.remote.package_index import BadWheel, NotInIndex, PipMissing
 from mbuild.store.store import DamagedModel, MissingModel, NewerStore
@@ -45,14 +48,26 @@ def explain(error: Exception) -> Failure:
                 f"{error}: a part of the model is gone from the store",
                 ("build or import the model again",),
             )
+        case DamagedBlob():
+            return Failure(str(error), ("build again, or see what mbuild fsck --repair can mend",))
+        case CannotLink():
+            return Failure(str(error), ("leave --link out: the file is copied then",))
         case DamagedModel():
-            return Failure(str(error), ("mbuild rm removes it, mbuild create builds it again",))
+            return Failure(
+                str(error),
+                (
+                    "mbuild fsck --repair brings back an earlier build, if there is one",
+                    "mbuild rm removes it, mbuild create builds it again",
+                ),
+            )
         case NewerStore():
             return Failure(str(error), ("update mbuild, or choose another store by --models-dir",))
         case PipMissing():
             return Failure(str(error), ("python -m ensurepip, or install the package pip",))
         case NotInIndex():
             return Failure(str(error), ("pip config list shows which index is asked, and how",))
+        case NoSuchStep():
+            return Failure(str(error), (f"the steps are {', '.join(error.names)}",))
         case BadLayer() | BadConfig() | WrongDigest():
             return Failure(str(error), ("build or import the model again",))
         case BadGguf() | BadWheel() | CannotQuantize() | Unsayable():

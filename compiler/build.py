@@ -5,20 +5,20 @@ The order of layers, the configuration and every byte of a text layer are the re
 that the author gave; no template is guessed; nothing is deleted.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mbuild.compiler import components, overlay, review
 from mbuild.compiler.components import Site
 from mbuild.compiler.diagnostic import Code, Diagnostic, Severity
-from mbuild.compiler.graph import Graph, Operation, Step, lower
+from mbuild.compiler.graph import Graph, Operation, Step, lower, prefix_of
 from mbuild.compiler.inputs import Input
 from mbuild.compiler.progress import Status, Tell
 from mbuild.compiler.recipe import Recipe
-from mbuild.compiler.ways import Ways
+from mbuild.compiler.ways import NoSuchStep, Ways
 from mbuild.compiler.workshop import GGUF_LAYERS, Outcome, Workshop
 from mbuild.store.digest import Digest
-from mbuild.store.manifest import Layer, Manifest
+from mbuild.store.manifest import Layer, Manifest, MediaType
 from mbuild.store.store import Store
 
 _USUAL = Ways()
@@ -54,6 +54,7 @@ def build(
         MissingBlob, DamagedModel: the store lacks a part of the base model.
         NotInIndex, BadWheel, PipMissing: a package could not be had.
         CannotQuantize, EngineMissing: the weights could not be made smaller.
+        NoSuchStep: a step that was to be done anew is none.
         OSError: a file cannot be read, or the store not be written.
     """
     created = set() if created is None else created
@@ -61,9 +62,11 @@ def build(
     chain = _chain(recipe)
     built, findings = None, list[Diagnostic]()
     for number, each in enumerate(chain, 1):
-        prefix = f"{each.stage or number}: " if len(chain) > 1 else ""
+        prefix = prefix_of(each, number, len(chain))
         shop = Workshop(each, store, tell, created, ways)
-        built, more = _Stage(each, prefix, built, site, store, tell, ways, shop).built()
+        is_last = number == len(chain)
+        stage = _Stage(each, prefix, built, site, store, tell, ways, shop, is_last)
+        built, more = stage.built()
         findings += more
         if built is None:
             break
@@ -90,6 +93,7 @@ class _Stage:
     tell: Tell
     ways: Ways
     shop: Workshop
+    is_last: bool
 
     def built(self) -> tuple[Built | None, tuple[Diagnostic, ...]]:
         self.tell(Status("gathering model components"))
@@ -104,7 +108,11 @@ class _Stage:
         if refused(findings, strict=ways.strict):
             return None, tuple(findings)
         graph = self._lowered(components.one_by_one(chosen))
-        done = {} if self.base is None else {each.step.name: each for each in self.base.outcomes}
+        names = tuple(step.name for step in graph)
+        for name in sorted(ways.fresh_steps.difference(names)):
+            if self.is_last and not ways.some_steps and name not in self.done_before:
+                raise NoSuchStep(name, (*self.done_before, *names))
+        done = dict(self.done_before)
         self._do([step for step in graph if _is_material(step)], graph, done)
         findings += self._after_material(graph, done)
         if refused(findings, strict=ways.strict):
@@ -116,6 +124,11 @@ class _Stage:
         read = (*components.looked_at(located, self.site), *self.shop.inputs)
         missed = self._missed(_material(graph, done)) if ways.teach else ()
         return self._with_base(Built(manifest, read, tuple(done.values()), missed)), (*findings,)
+
+    @property
+    def done_before(self) -> dict[str, Outcome]:
+        """What earlier stages did."""
+        return {} if self.base is None else {each.step.name: each for each in self.base.outcomes}
 
     def _lowered(self, located: Iterable[components.Component]) -> Graph:
         parts = tuple(map(components.part, located))
@@ -149,6 +162,7 @@ class _Stage:
         if not self.ways.teach or refused(findings):
             return findings
         layers = _material(graph, done)
+        findings += self._misfits(layers, graph, done)
         if self.ways.learn:
             # Imported here: a plain build reads no vocabulary.
             from mbuild.compiler.vocabulary import learn
@@ -156,6 +170,25 @@ class _Stage:
             for digest in review.skipped(self.recipe, layers, self.store):
                 learn(self.store, digest)
         return [*findings, *review.after(self.recipe, layers, self.store)]
+
+    def _misfits(
+        self, layers: Sequence[Layer], graph: Graph, done: Mapping[str, Outcome]
+    ) -> list[Diagnostic]:
+        """What there is to say of adapters that were not made for these weights."""
+        adapters = [
+            (graph.places[name], layer)
+            for name in graph.material
+            if name in graph.places
+            for layer in done[name].output.layers
+            if layer.media_type == MediaType.ADAPTER
+            and done[name].step.operation is Operation.IMPORT
+        ]
+        if not adapters:
+            return []
+        # Imported here: few models have one.
+        from mbuild.compiler.adapters import misfits
+
+        return misfits(layers, adapters, self.store)
 
     def _unfollowed(self) -> Iterator[Diagnostic]:
         """A finding if no engine can follow the schema."""

@@ -11,7 +11,7 @@ from mbuild.compiler import inputs
 from mbuild.compiler.diagnostic import Code, Diagnostic
 from mbuild.compiler.graph import Operation, Part
 from mbuild.compiler.inputs import Input
-from mbuild.compiler.origin import LocalFile, Origin, Refusal, find_file, find_source
+from mbuild.compiler.origin import LocalFile, Origin, Refusal, find_file, find_source, numbered
 from mbuild.compiler.recipe import Located, Recipe
 from mbuild.store.manifest import MediaType
 from mbuild.store.name import Name
@@ -46,8 +46,8 @@ class Site:
         from mbuild.compiler.texts import Folder
 
         root = Folder(self.folder, "")
-        for file in _local(origin):
-            leaves = root.leaves(file.path)
+        for path in (each for file in _local(origin) for each in numbered(file.path)):
+            leaves = root.leaves(path)
             if leaves is not None:
                 return Diagnostic(Code.OUTSIDE_FOLDER, leaves.reason, located.span, leaves.hint)
         return None
@@ -137,7 +137,30 @@ def one_by_one(components: Iterable[Component]) -> list[Component]:
     ]
     sources = [part for part in single if part.media_type == MediaType.MODEL]
     others = [part for part in single if part.media_type != MediaType.MODEL]
-    return [*sorted(_named_apart(sources), key=_upload_name), *others]
+    return [*_joined(sorted(_named_apart(sources), key=_upload_name)), *others]
+
+
+def _joined(sources: list[Component]) -> list[Component]:
+    """Whole files, then the first part of each split one, which stands for all of its parts."""
+    parts: dict[str, Component] = {}
+    whole: list[Component] = []
+    for source in sources:
+        file = source.origin
+        if isinstance(file, LocalFile) and _is_part(file.path):
+            first = LocalFile(numbered(file.path)[0], f"{file.name[:-20]}.gguf", is_split=True)
+            parts.setdefault(first.path, replace(source, origin=first))
+        else:
+            whole.append(source)
+    return [*whole, *parts.values()]
+
+
+def _is_part(path: str) -> bool:
+    if len(numbered(path)) < 2:
+        return False
+    # Imported here: few models are split.
+    from mbuild.compiler.split import is_part
+
+    return is_part(path)
 
 
 def _named_apart(sources: list[Component]) -> list[Component]:
@@ -183,21 +206,40 @@ def bad_source(located: Located, reason: str, hint: str | None = None) -> Diagno
 
 def problems(components: Iterable[Component], store: Store, *, fresh: bool) -> list[Diagnostic]:
     """What is wrong with the files, found before any of them is copied."""
+    # Parts of a split file are looked at together.
+    places = {
+        (component.media_type, numbered(file.path)): (component, file)
+        for component in reversed(list(components))
+        for file in reversed(_files(component))
+    }
     return [
         bad_source(component.located, problem.reason, problem.hint)
-        for component in components
-        for file in _files(component)
+        for component, file in reversed(places.values())
         if (problem := _problem(file, component.media_type, store, fresh=fresh)) is not None
     ]
 
 
 def _problem(file: LocalFile, media_type: str, store: Store, *, fresh: bool) -> Refusal | None:
-    if not fresh and store.remembered(file.path) is not None:
-        return None  # It was looked at when it was imported.
     # Imported here: most edits bring no new weights.
-    from mbuild.compiler.fitness import unfit
+    from mbuild.compiler.fitness import unfit, unfit_blob
 
+    if not fresh:
+        known = store.remembered(file.path)
+        if known is not None:
+            return unfit_blob(store, known, media_type, file.path)
+        if (
+            media_type == MediaType.MODEL
+            and len(numbered(file.path)) > 1
+            and _was_joined(file, store)
+        ):
+            return None
     return unfit(file.path, media_type, file.path)
+
+
+def _was_joined(file: LocalFile, store: Store) -> bool:
+    from mbuild.compiler.split import joined
+
+    return joined(file.path, store) is not None
 
 
 _ROLES = {MediaType.MODEL: "weights", MediaType.ADAPTER: "adapter", MediaType.DRAFT: "draft"}
@@ -207,9 +249,10 @@ def part(component: Component) -> Part:
     """The step that brings what a single component names."""
     role = _ROLES[MediaType(component.media_type)]
     match component.origin:
-        case LocalFile(path, name):
+        case LocalFile(path, name, is_split):
             arguments = (("path", path), ("as", name), ("type", component.media_type))
-            return Part(Operation.IMPORT, arguments, component.located, role)
+            parts = (("parts", str(len(numbered(path)))),) if is_split else ()
+            return Part(Operation.IMPORT, (*arguments, *parts), component.located, role)
         case Name() as name:
             model = (("model", str(name)),)
             return Part(Operation.INHERIT, model, component.located, "base")

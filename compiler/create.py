@@ -42,6 +42,8 @@ class Order:
     folder: str  # absolute; relative paths are seen from here
     dialect: Dialect = "mbuild"
     fresh: bool = False  # no record is believed
+    fresh_steps: frozenset[str] = frozenset()  # nor those of these steps
+    some_steps: bool = False  # it need not have them all
     strict: bool = False  # a warning is as bad as an error
     learn: bool = False  # the vocabulary is looked up, for all checks to be made
     arguments: Mapping[str, str] = field(default_factory=dict)  # --build-arg
@@ -51,6 +53,7 @@ class Order:
     requantize: bool = False  # weights that were quantized before may be quantized again
     quantizer: "Quantizer | None" = None
     refuse_schema: Callable[[str], str | None] | None = None  # why none can follow it
+    link: Literal["never", "auto", "always"] = "auto"  # whether a hard link may save a copy
 
 
 Review = Callable[[bytes], "tuple[Diagnostic, ...]"]
@@ -175,12 +178,15 @@ def _build(
     ways = Ways(
         teach=order.dialect == "mbuild",
         fresh=order.fresh,
+        fresh_steps=order.fresh_steps,
+        some_steps=order.some_steps,
         strict=order.strict,
         learn=order.learn,
         allow_outside=order.allow_outside,
         requantize=order.requantize,
         quantizer=order.quantizer,
         refuse_schema=order.refuse_schema,
+        link=order.link,
     )
     built, more = build(recipe, order.folder, store, tell=tell, created=created, ways=ways)
     if built is not None:
@@ -231,7 +237,7 @@ def known(order: Order, store: Store) -> Known | None:
 
 
 def _unchanged(order: Order, store: Store, key: Digest) -> Known | None:
-    recorded = None if order.fresh else store.recall(key)
+    recorded = None if order.fresh or order.fresh_steps else store.recall(key)
     if recorded is None:
         return None
     record = json.loads(recorded)
@@ -252,7 +258,7 @@ def _read_again(order: Order, read_before: "Iterable[Input]") -> dict[str, bytes
     for kind, path, _ in read_before:
         if kind == "text":
             with open(path, "rb") as file:
-                texts[os.path.relpath(path, order.folder)] = file.read()
+                texts[inputs.kept_as(path, order.folder)] = file.read()
     return texts
 
 

@@ -1,8 +1,10 @@
 """The header of a GGUF file, read with distrust.
 
 Everything that a native loader would trust is checked here first: counts, lengths, types,
-alignment, and that each tensor lies inside the file. No number of the file allocates memory
-before it has been compared with the file's size, and nothing is read past the header.
+alignment, and that each tensor lies inside the file and on top of no other; what the numbers
+mean is for :mod:`mbuild.compiler.gguf_rules`. No number of the file allocates memory before it
+has been compared with the file's size, and nothing is read past the header. Time and memory have
+limits of their own, since a file with holes may be long and yet cost its author nothing.
 
 Layout (GGUF specification, versions 1 to 3; integers little endian unless swapped)::
 
@@ -17,11 +19,16 @@ Layout (GGUF specification, versions 1 to 3; integers little endian unless swapp
 
 import os
 import struct
+import sys
+from array import array
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 from math import prod
 from typing import IO
+
+from mbuild.compiler import gguf_rules
 
 MAGIC = b"GGUF"
 SWAPPED_MAGIC = b"FUGG"
@@ -34,6 +41,15 @@ _LONGEST_NAME = 63  # bytes, GGML_MAX_NAME less its NUL
 _MOST_DIMENSIONS = 4
 _LARGEST_ALIGNMENT = 1 << 16  # bytes; files in the field use 32
 _KEPT_STRING = 4 << 20  # bytes; a longer text value is a mistake or an attack
+_KEPT = 16 << 20  # bytes of all texts and keys
+_MOST_PAIRS = 1 << 15  # files in the field have some hundreds, or a few thousand
+_MOST_TENSORS = 1 << 17  # the largest models in the field have some ten thousand
+_MOST_TEXTS = 1 << 22  # in all arrays; vocabulary and merges come to less than a million
+_TOKENS = "tokenizer.ggml.tokens"
+_KINDS = "tokenizer.ggml.token_type"
+_CHARACTER_MAP = "tokenizer.ggml.precompiled_charsmap"
+_BYTE_TOKEN = 6  # a kind of token
+_MOST_BYTE_TOKENS = 4096  # there are 256 bytes
 _LARGEST = (1 << 63) - 1
 
 
@@ -116,6 +132,8 @@ _TENSOR_TYPES = {
     41: ("Q1_0", 128, 18),
 }
 
+TYPE_NUMBERS = {name: number for number, (name, _, _) in _TENSOR_TYPES.items()}
+
 # The reference's names of general.file_type (store specification, section 4.2).
 _FILE_TYPES = {
     1: "F16",
@@ -182,6 +200,10 @@ class Header:
     metadata: Mapping[str, Scalar | Array]
     tensors: tuple[Tensor, ...]
     kinds: Mapping[str, Kind] = field(repr=False)
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    """Where the entry of each key begins and ends in the file, in bytes."""
+    data: int = 0  # where the data section begins, in bytes
+    swapped: bool = False  # big endian
 
     @property
     def architecture(self) -> str:
@@ -267,21 +289,69 @@ class _Reader:
         self._at = 0  # the place in _held of the next byte
         self._order = "<"
         self._wide = True  # lengths and counts take 8 bytes
+        self._kept = 0  # bytes of texts and keys so far
+        self._texts_passed = 0  # in arrays, so far
+        self._listed: dict[str, gguf_rules.Listed] = {}
+        self._character_map = b""
+        self._kinds_of_tokens: tuple[int, int] | None = None  # where that array lies, and how many
 
     def header(self) -> Header:
         version, tensor_count, pair_count = self._counts()
         metadata: dict[str, Scalar | Array] = {}
         kinds: dict[str, Kind] = {}
+        places: dict[str, tuple[int, int]] = {}
         for _ in range(pair_count):
+            begin = self._base + self._at
             key = self._key()
             if key in metadata:
                 raise self._bad(f"the key {key!r} stands twice")
             kinds[key] = kind = self._kind(key)
             metadata[key] = self._value(kind, key)
+            places[key] = begin, self._base + self._at
         alignment = self._alignment(metadata, kinds)
         tensors = tuple(self._tensor(alignment) for _ in range(tensor_count))
-        self._check_places(tensors, alignment)
-        return Header(version, metadata, tensors, kinds)
+        data = self._check_places(tensors, alignment)
+        self._check_meaning(metadata, tensors)
+        return Header(version, metadata, tensors, kinds, places, data, self._order == ">")
+
+    def _check_meaning(
+        self, metadata: Mapping[str, Scalar | Array], tensors: tuple[Tensor, ...]
+    ) -> None:
+        facts = gguf_rules.Facts(
+            {key: value for key, value in metadata.items() if not isinstance(value, Array)},
+            self._listed,
+            {tensor.name: tensor.shape for tensor in tensors},
+            self._character_map,
+        )
+        reason = gguf_rules.objection(facts)
+        if reason is not None:
+            raise self._bad(reason)
+        places = self._places_of_byte_tokens(metadata.get("tokenizer.ggml.model"))
+        if places:
+            self._rewind(0)
+            texts = self.texts(_TOKENS, places)
+            for reason in gguf_rules.bad_byte_tokens(texts.values()):
+                raise self._bad(reason)
+
+    def _places_of_byte_tokens(self, tokenizer: object) -> list[int]:
+        """Which tokens stand for single bytes, in vocabularies where loaders read them as such."""
+        if self._kinds_of_tokens is None or _TOKENS not in self._listed:
+            return []
+        if tokenizer not in gguf_rules.WITH_BYTE_TOKENS:
+            return []
+        at, count = self._kinds_of_tokens
+        self._rewind(at)
+        kinds = array("i", self._take(4 * count, _KINDS))
+        if (self._order == ">") != (sys.byteorder == "big"):
+            kinds.byteswap()
+        if kinds.count(_BYTE_TOKEN) > _MOST_BYTE_TOKENS:
+            raise self._bad(f"{kinds.count(_BYTE_TOKEN)} tokens stand for single bytes")
+        return [place for place, kind in enumerate(kinds) if kind == _BYTE_TOKEN]
+
+    def _rewind(self, place: int) -> None:
+        self._file.seek(place)
+        self._held, self._base, self._at = b"", place, 0
+        self._kept = self._texts_passed = 0
 
     def texts(self, key: str, places: Collection[int]) -> dict[int, str]:
         _, _, pair_count = self._counts()
@@ -315,6 +385,10 @@ class _Reader:
         # The smallest pair is a key of no letters and one byte; the smallest tensor has no name.
         self._affords(pair_count, 8 + 4 + 1 if self._wide else 9, "metadata entries")
         self._affords(tensor_count, 24 if self._wide else 20, "tensors")
+        if pair_count > _MOST_PAIRS:
+            raise self._bad(f"it has {pair_count} metadata entries (at most {_MOST_PAIRS})")
+        if tensor_count > _MOST_TENSORS:
+            raise self._bad(f"it has {tensor_count} tensors (at most {_MOST_TENSORS})")
         return version, tensor_count, pair_count
 
     def _opening(self) -> int:
@@ -337,7 +411,23 @@ class _Reader:
         length = self._length("the length of a key")
         if length > _LONGEST_KEY:
             raise self._bad(f"a key of {length} bytes (at most {_LONGEST_KEY})")
-        return self._decoded(self._take(length, "a key"))
+        key = self._named(length, "a key")
+        if not key:
+            raise self._bad("a key is empty")
+        return key
+
+    def _named(self, length: int, what: str) -> str:
+        """A key or a name; a loader would take one with a NUL for a shorter one."""
+        self._keep(length)
+        text = self._decoded(self._take(length, what))
+        if "\0" in text:
+            raise self._bad(f"{what} has a NUL in it: {text[:40]!r}")
+        return text
+
+    def _keep(self, length: int) -> None:
+        self._kept += length
+        if self._kept > _KEPT:
+            raise self._bad(f"its texts have more than {_KEPT} bytes")
 
     def _kind(self, key: str) -> Kind:
         number = self._number("I", f"the type of {key}")
@@ -353,6 +443,8 @@ class _Reader:
             return self._array(key)
         (value,) = struct.unpack(self._order + _FORMATS[kind], self._fixed(kind, key))
         if kind is Kind.BOOL:
+            if value not in (0, 1):
+                raise self._bad(f"{key} is a truth value of {value}")
             return bool(value)
         assert isinstance(value, int | float)
         return value
@@ -365,6 +457,7 @@ class _Reader:
         self._affords(length, 1, f"bytes of {key}")
         if length > _KEPT_STRING:
             raise self._bad(f"{key} is a text of {length} bytes (at most {_KEPT_STRING})")
+        self._keep(length)
         return self._decoded(self._take(length, key))
 
     def _array(self, key: str) -> Array:
@@ -379,11 +472,37 @@ class _Reader:
             case _:
                 width = struct.calcsize(_FORMATS[kind])
                 self._affords(count, width, f"elements of {key}")
-                self._skip(count * width, key)
+                self._numbers(kind, count, key)
+        if kind is Kind.STRING:
+            self._listed[key] = gguf_rules.Listed(0, floating=False, count=count)
         return Array(kind, count)
+
+    def _numbers(self, kind: Kind, count: int, key: str) -> None:
+        """Pass over *count* numbers, and keep those that some rule is about."""
+        width = struct.calcsize(_FORMATS[kind])
+        numbers: tuple[Scalar, ...] = ()
+        if key == _KINDS and width == 4 and kind is not Kind.FLOAT32:
+            self._kinds_of_tokens = self._base + self._at, count
+        if key == _CHARACTER_MAP:
+            self._character_map = self._peek(min(4, count * width), key)
+        if gguf_rules.wants_numbers(key, count):
+            numbers = struct.unpack(
+                f"{self._order}{count}{_FORMATS[kind]}", self._peek(count * width, key)
+            )
+        self._listed[key] = gguf_rules.Listed(
+            width, kind in (Kind.FLOAT32, Kind.FLOAT64), count, numbers
+        )
+        self._skip(count * width, key)
+
+    def _peek(self, count: int, what: str) -> bytes:
+        self._hold(count, what)
+        return self._held[self._at : self._at + count]
 
     def _skip_strings(self, count: int, key: str) -> None:
         # A vocabulary has a quarter of a million texts: this loop is all of the time.
+        self._texts_passed += count
+        if self._texts_passed > _MOST_TEXTS:
+            raise self._bad(f"its arrays have more than {_MOST_TEXTS} texts")
         width, unpack = self._length_reader()
         held, at = self._held, self._at
         for _ in range(count):
@@ -396,6 +515,8 @@ class _Reader:
             if at > len(held):
                 self._at = at - length
                 self._affords(length, 1, f"bytes of a text in {key}")
+                if length > _KEPT_STRING:
+                    raise self._bad(f"a text in {key} has {length} bytes (at most {_KEPT_STRING})")
                 self._skip(length, key)
                 held, at = self._held, self._at
         self._at = at
@@ -417,7 +538,7 @@ class _Reader:
         length = self._length("the length of a tensor's name")
         if length > _LONGEST_NAME:
             raise self._bad(f"a tensor's name has {length} bytes (at most {_LONGEST_NAME})")
-        name = self._decoded(self._take(length, "a tensor's name"))
+        name = self._named(length, "a tensor's name")
         dimensions = self._number("I", f"the dimensions of {name}")
         if dimensions > _MOST_DIMENSIONS:
             raise self._bad(f"tensor {name} has {dimensions} dimensions (at most 4)")
@@ -440,7 +561,8 @@ class _Reader:
             raise self._bad(f"a row of tensor {name} is no multiple of {kind}'s {block} elements")
         return kind, elements // block * width
 
-    def _check_places(self, tensors: tuple[Tensor, ...], alignment: int) -> None:
+    def _check_places(self, tensors: tuple[Tensor, ...], alignment: int) -> int:
+        """Where the data begins; all tensors lie behind that, and in the file."""
         start = -(-(self._base + self._at) // alignment) * alignment
         seen: set[str] = set()
         for tensor in tensors:
@@ -453,6 +575,11 @@ class _Reader:
                     f"it is cut short: tensor {tensor.name} ends at byte {end},"
                     f" the file at {self._size}"
                 )
+        by_place = sorted(tensors, key=lambda tensor: tensor.offset)
+        for tensor, behind in pairwise(by_place):
+            if tensor.offset + tensor.size > behind.offset:
+                raise self._bad(f"the tensors {tensor.name} and {behind.name} overlap")
+        return start
 
     def _length(self, what: str) -> int:
         return self._number("Q" if self._wide else "I", what)

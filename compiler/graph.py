@@ -89,6 +89,11 @@ class Graph:
         return iter(self.steps)
 
 
+def prefix_of(stage: Recipe, number: int, count: int) -> str:
+    """What goes before the names of the steps of a *stage*, the *number*th of *count*."""
+    return "" if not stage.stage and number == count else f"{stage.stage or number}: "
+
+
 def lower(recipe: Recipe, parts: Sequence[Part], *, prefix: str, base: str | None) -> Graph:
     """The steps of *recipe*, whose FROM, ADAPTER and DRAFT are *parts*.
 

@@ -3,12 +3,13 @@
 import os
 
 from mbuild.store.digest import Digest
-from mbuild.store.store import MissingModel, Store
+from mbuild.store.store import DamagedModel, MissingModel, Store
 
 Input = tuple[str, str, str]
 """A kind, what it is of, and what it was.
 
 - ``file``: a path, and the digest of its content.
+- ``part``: a path of one part of a split file, and the digest of the whole.
 - ``text``: a path, and the digest of its content, which is short enough to be read each time.
 - ``folder``: a path, and the digest of the names in it.
 - ``absent``: a path at which there is nothing, and nothing.
@@ -19,6 +20,11 @@ Input = tuple[str, str, str]
 def of_file(path: str, content: Digest) -> Input:
     """The file at *path*, whose bytes have the digest *content*."""
     return "file", path, str(content)
+
+
+def of_part(path: str, whole: Digest) -> Input:
+    """The file at *path*, which is one part of what has the digest *whole*."""
+    return "part", path, str(whole)
 
 
 def of_text(path: str, content: bytes) -> Input:
@@ -41,6 +47,15 @@ def of_model(name: str, manifest: bytes) -> Input:
     return "model", name, str(Digest.of(manifest))
 
 
+def kept_as(path: str, folder: str) -> str:
+    """The name among a build's sources of the text at *path*, which a Modelfile in *folder* names.
+
+    The Modelfile itself, whatever its file is called, is kept as ``Modelfile``.
+    """
+    name = os.path.relpath(path, folder)
+    return f"./{name}" if name == "Modelfile" else name
+
+
 def same(entry: Input, store: Store) -> bool:
     """Whether the input is what it was. Reads no file whose digest is not remembered."""
     kind, what, was = entry
@@ -48,6 +63,11 @@ def same(entry: Input, store: Store) -> bool:
         case "file":
             content = store.remembered(what)
             return content is not None and str(content) == was
+        case "part":
+            # Imported here: few models are split.
+            from mbuild.compiler import split
+
+            return str(split.remembered(what, store)) == was
         case "text":
             return _text(what) == was
         case "folder":
@@ -84,5 +104,5 @@ def _manifest(full_name: str, store: Store) -> str:
 
     try:
         return str(Digest.of(store.read(Name.parse(full_name))))
-    except MissingModel:
+    except (MissingModel, DamagedModel):
         return ""

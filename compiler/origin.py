@@ -5,6 +5,7 @@ is refused is refused here, before anything has been read or copied.
 """
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -36,6 +37,7 @@ class LocalFile:
 
     path: str
     name: str
+    is_split: bool = False  # the path is that of the first part, the name that of the whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,22 @@ class Refusal:
 
     reason: str
     hint: str | None = None
+
+
+_PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.DOTALL)  # as llama.cpp's tools name parts
+
+
+def numbered(path: str) -> tuple[str, ...]:
+    """The paths of all parts of a split file, if *path* is named like one of them, else itself.
+
+    >>> numbered("m-00002-of-00002.gguf")
+    ('m-00001-of-00002.gguf', 'm-00002-of-00002.gguf')
+    """
+    found = _PART.fullmatch(path)
+    if found is None or not 1 <= int(found[2]) <= int(found[3]):
+        return (path,)
+    count = int(found[3])
+    return tuple(f"{found[1]}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1))
 
 
 Origin: TypeAlias = "LocalFile | tuple[LocalFile, ...] | Name | PackageReference"

@@ -8,7 +8,7 @@ from mbuild.compiler.diagnostic import Code, Diagnostic
 from mbuild.compiler.progress import Progress, Status, Tell
 from mbuild.compiler.quantization import key, source_type, unfit
 from mbuild.compiler.recipe import Located
-from mbuild.compiler.ways import Ways
+from mbuild.compiler.ways import Unforeseen, Ways
 from mbuild.store.blobs import Stored
 from mbuild.store.digest import Digest
 from mbuild.store.manifest import Layer
@@ -45,6 +45,8 @@ def quantized(
         return Diagnostic(Code.BAD_QUANTIZATION, reason, wanted.span, hint)
     if source_type(header) == wanted.text:
         return layer, False
+    if ways.foresee:
+        raise Unforeseen("these weights were not quantized yet")
     with store.alone(recorded):
         # Whoever held the lock may have done it.
         known = None if ways.fresh else _known(recorded, layer, store)

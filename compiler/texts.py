@@ -8,6 +8,7 @@ regular files are opened, and no more than a bounded part of each is read.
 import os
 import stat
 
+from mbuild.compiler import inputs
 from mbuild.compiler.expand import Text, Unread
 from mbuild.compiler.inputs import Input, of_text
 from mbuild.compiler.origin import Refusal, expand, near
@@ -41,7 +42,7 @@ class Folder:
         if isinstance(data, Unread):
             return data
         self.inputs.append(of_text(full, data))
-        self.read_texts[os.path.relpath(full, self._root)] = data
+        self.read_texts[inputs.kept_as(full, self._root)] = data
         return Text(self._name(full), full, os.path.dirname(full), data)
 
     def leaves(self, path: str) -> Unread | None:

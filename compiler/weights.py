@@ -15,7 +15,7 @@ from mbuild.store.store import Store
 if TYPE_CHECKING:
     from mbuild.compiler import gguf
 
-_KEY = "weights summary 1 "  # The number grows when a field or a rule below changes.
+_KEY = "weights summary 2 "  # The number grows when a field or a rule below changes.
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from mbuild.compiler.configuration import configure, inherited
 from mbuild.compiler.diagnostic import Code, Diagnostic
 from mbuild.compiler.graph import Operation, Step, key
 from mbuild.compiler.inputs import Input
-from mbuild.compiler.origin import LocalFile, Refusal
+from mbuild.compiler.origin import LocalFile, Refusal, numbered
 from mbuild.compiler.progress import Progress, Status, Tell
 from mbuild.compiler.recipe import Located, ParameterValue, Recipe
-from mbuild.compiler.ways import Ways
+from mbuild.compiler.ways import Unforeseen, Ways
 from mbuild.compiler.weights import summary
 from mbuild.store.blobs import Stored
 from mbuild.store.config import Config
@@ -69,7 +69,7 @@ class Workshop:
     """One build at work: where it reads and puts things, whom it tells, what it has read.
 
     *created* gets the blobs that were not there before. Steps that do not need one another may
-    be done in several threads.
+    be done in several threads, once that is said (`share`).
     """
 
     def __init__(
@@ -92,8 +92,24 @@ class Workshop:
         if done is None:
             return None
         output, cached, reason = done
+        if step.operation is Operation.MANIFEST:
+            new = [name for name in step.inputs if not outcomes[name].cached]
+            cached, reason = not new, f"{new[0]} is new" if new else "nothing in it is new"
         known = {name: outcomes[name].output.digest for name in step.inputs}
         return Outcome(step, key(step, known), output, cached, reason)
+
+    def share(self) -> None:
+        """From now on steps may be done in several threads: one at a time tells of its own."""
+        # Imported here: most builds have nothing to do at once.
+        from threading import Lock
+
+        lock, tell = Lock(), self._tell
+
+        def one_at_a_time(news: Status | Progress) -> None:
+            with lock:
+                tell(news)
+
+        self._tell = one_at_a_time
 
     def has_created(self, digest: Digest) -> bool:
         """Whether this build was the first to store the blob *digest*."""
@@ -101,6 +117,8 @@ class Workshop:
 
     def _done(self, step: Step, given: "_Given", place: Located | None) -> "_Done":
         match step.operation:
+            case Operation.IMPORT if "parts" in dict(step.arguments):
+                return self._join(step)
             case Operation.IMPORT:
                 return self._import(step)
             case Operation.FETCH:
@@ -108,7 +126,7 @@ class Workshop:
             case Operation.INHERIT:
                 return self._inherit(step, given, place)
             case Operation.QUANTIZE:
-                return self._quantize(given, _there(place))
+                return self._quantize(step, given, _there(place))
             case Operation.TEXT:
                 return self._put(step.argument("type"), step.content)
             case Operation.SYSTEM:
@@ -127,11 +145,17 @@ class Workshop:
     def is_slow(self, step: Step) -> bool:
         """Whether *step*, which needs no other, has bytes to move."""
         match step.operation:
+            case Operation.IMPORT if "parts" in dict(step.arguments):
+                return self._is_fresh(step) or self._joined(step) is None
             case Operation.IMPORT:
-                return self._ways.fresh or self._store.remembered(step.argument("path")) is None
+                return self._is_fresh(step) or self._store.remembered(step.argument("path")) is None
             case Operation.FETCH:
-                return self._recalled(_reference(step)) is None
+                return self._is_fresh(step) or self._recalled(_reference(step)) is None
         return False
+
+    def _is_fresh(self, step: Step) -> bool:
+        """Whether no record of *step* is believed."""
+        return self._ways.fresh or step.name in self._ways.fresh_steps
 
     def _import(self, step: Step) -> "_Done":
         """The layer that holds the bytes of a file, which is read only if it is not known."""
@@ -140,18 +164,59 @@ class Workshop:
         store, known = self._store, not self.is_slow(step)
         if known:
             stored = store.take(file.path)
+        elif self._ways.foresee:
+            raise Unforeseen(_UNREAD)
         else:
             with store.alone(Digest.of(file.path.encode("utf-8", "surrogateescape"))):
                 stored = store.take(
                     file.path,
-                    fresh=self._ways.fresh,
+                    fresh=self._is_fresh(step),
+                    link=self._ways.link,
                     progress=lambda done, total: self._tell(Progress(label, done, total)),
                 )
         self._note(stored)
         self._tell(Status(f"copying file {stored.digest} 100%"))
         self.inputs.append(inputs.of_file(file.path, stored.digest))
         layer = self._weights(stored.digest, file.name, step.argument("type"))
-        reason = "the file is as it was" if known else "the file was not read yet, or has changed"
+        reason = "the file is as it was" if known else _UNREAD
+        return Output((layer,), is_material=True), known, reason
+
+    def _joined(self, step: Step) -> Digest | None:
+        # Imported here: few models are split.
+        from mbuild.compiler.split import joined
+
+        return joined(step.argument("path"), self._store)
+
+    def _join(self, step: Step) -> "_Done":
+        """The layer that holds what the parts of a split file make together."""
+        from mbuild.compiler.split import join
+
+        store, path, name = self._store, step.argument("path"), step.argument("as")
+        digest = None if self._is_fresh(step) else self._joined(step)
+        known = digest is not None
+        if digest is None and self._ways.foresee:
+            raise Unforeseen(_UNREAD)
+        if digest is None and self._ways.link == "always":
+            # Imported here: few say so.
+            from mbuild.store.linking import CannotLink
+
+            raise CannotLink(path, "it is a part of a split GGUF, and the parts become one blob")
+        if digest is None:
+            label = f"joining {step.argument('parts')} parts of {name}"
+            with store.alone(Digest.of(path.encode("utf-8", "surrogateescape"))):
+                # Whoever held the lock may have joined them.
+                digest = None if self._is_fresh(step) else self._joined(step)
+                if digest is None:
+                    stored = join(
+                        path, store, lambda done, total: self._tell(Progress(label, done, total))
+                    )
+                    self._note(stored)
+                    digest = stored.digest
+        store.blobs.touch(digest)
+        self._tell(Status(f"copying file {digest} 100%"))
+        self.inputs += [inputs.of_part(each, digest) for each in numbered(path)]
+        layer = self._weights(digest, name, step.argument("type"))
+        reason = "the parts are as they were" if known else _UNREAD
         return Output((layer,), is_material=True), known, reason
 
     def _weights(self, digest: Digest, name: str, media_type: str) -> Layer:
@@ -163,11 +228,17 @@ class Workshop:
     def _fetch(self, step: Step, place: Located) -> "_Done":
         """The layer with the member of a wheel, which is fetched only if it is not known."""
         reference = _reference(step)
-        found: tuple[Digest, str] | Refusal | None = self._recalled(reference)
+        found: tuple[Digest, str] | Refusal | None = None
+        if not self._is_fresh(step):
+            found = self._recalled(reference)
         known = found is not None
+        if found is None and self._ways.foresee:
+            raise Unforeseen(_UNFETCHED)
         if found is None:
             with self._store.alone(_package_key(reference)):
-                found = self._recalled(reference) or self._fetched(reference)
+                # Whoever held the lock may have fetched it.
+                again = None if self._is_fresh(step) else self._recalled(reference)
+                found = again or self._fetched(reference)
         if isinstance(found, Refusal):
             self._refuse(place, found.reason, found.hint)
             return None
@@ -175,11 +246,11 @@ class Workshop:
         self._store.blobs.touch(digest)
         layer = self._weights(digest, reference.filename, MediaType.MODEL)
         self.findings += _unpinned(place, reference, version)
-        reason = "the package is here" if known else "the package was not here"
+        reason = "the package is here" if known else _UNFETCHED
         return Output((layer,), is_material=True), known, reason
 
     def _recalled(self, reference: "PackageReference") -> tuple[Digest, str] | None:
-        known = None if self._ways.fresh else self._store.recall(_package_key(reference))
+        known = self._store.recall(_package_key(reference))
         if known is None:
             return None
         record = json.loads(known)
@@ -239,18 +310,19 @@ class Workshop:
         blobs.touch(layer.digest)  # So that no sweep takes it before the manifest is written.
         return replace(layer, size=blobs.size(layer.digest), origin=name.short)
 
-    def _quantize(self, given: "_Given", place: Located) -> "_Done":
+    def _quantize(self, step: Step, given: "_Given", place: Located) -> "_Done":
         """The layers of the sources with the weights made smaller."""
         # Imported here: few Modelfiles ask for it.
         from mbuild.compiler.quantized import quantized
 
+        ways = replace(self._ways, fresh=self._is_fresh(step))
         layers, made = [], False
         for layer in _layers(given):
             if layer.media_type != MediaType.MODEL:
                 layers.append(layer)
                 continue
             found = quantized(
-                layer, place, self._store, ways=self._ways, tell=self._tell, note=self._note
+                layer, place, self._store, ways=ways, tell=self._tell, note=self._note
             )
             if isinstance(found, Diagnostic):
                 self.findings.append(found)
@@ -315,6 +387,9 @@ class Workshop:
     def _refuse(self, place: Located, reason: str, hint: str | None) -> None:
         self.findings.append(bad_source(place, reason, hint))
 
+
+_UNREAD = "the file was not read yet, or has changed"
+_UNFETCHED = "the package was not here"
 
 _Given = tuple[Output, ...]
 _Done = tuple[Output, bool, str] | None

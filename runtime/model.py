@@ -55,7 +55,7 @@ def open_model(name: str, manifest: Manifest, blobs: Blobs) -> Model:
     Raises:
         MissingBlob: a layer is not in the store.
         BadConfig, BadLayer: a layer is not what it is said to be.
-        BadGguf: the weights, or an adapter, are not what llama.cpp should be given.
+        BadGguf: the weights, an adapter or a projector are not what llama.cpp should be given.
         Unanswering: there are no weights, or they are not for answering.
     """
     held = contents(manifest, blobs)
@@ -63,20 +63,23 @@ def open_model(name: str, manifest: Manifest, blobs: Blobs) -> Model:
         raise Unanswering(name, "has no weights")
     weights = _path(held.weights, blobs)
     header = gguf.read(weights)
+    if (header.number("split.count") or 0) > 1:
+        raise Unanswering(name, "has one part of a split model as its weights, not the whole")
     if header.number(f"{header.architecture}.pooling_type") is not None:
         raise Unanswering(name, "is an embedding model: it cannot chat")
     adapters = tuple(
         Adapter(_path(layer, blobs), scale)
         for layer, scale in zip(held.adapters, held.scales, strict=True)
     )
-    for adapter in adapters:
-        gguf.read(adapter.path)
+    projectors = tuple(_path(layer, blobs) for layer in held.projectors)
+    for path in (*(adapter.path for adapter in adapters), *projectors):
+        gguf.read(path)
     return Model(
         name=name,
         config=held.config,
         weights=weights,
         adapters=adapters,
-        projectors=tuple(_path(layer, blobs) for layer in held.projectors),
+        projectors=projectors,
         template=held.template,
         system=held.system or "",
         messages=_messages(name, held),

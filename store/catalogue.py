@@ -6,10 +6,11 @@ even a file, and the other models are there all the same.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from mbuild.store import tree
+from mbuild.store.digest import Digest
 from mbuild.store.name import Name, same_ignoring_case
 
 if TYPE_CHECKING:
@@ -53,9 +54,12 @@ class Catalogue:
         """The names of all models, in no order. Opens no manifest."""
         return (name for name, found in tree.walk(self.folder) if not tree.is_folder(found))
 
-    def entries(self) -> "list[Entry]":
-        """All models, the newest (by whole seconds) first, those of one second by name."""
-        found = (self._entry(name, each.path) for name, each in tree.walk(self.folder))
+    def entries(self, has: Callable[[Digest], bool] = lambda _: True) -> "list[Entry]":
+        """All models, the newest (by whole seconds) first, those of one second by name.
+
+        *has* tells whether a blob is there; a model that needs one that is not is damaged.
+        """
+        found = (self._entry(name, each.path, has) for name, each in tree.walk(self.folder))
         entries = [entry for entry in found if entry is not None]
         return sorted(entries, key=lambda entry: (-(entry.modified_ns // _SECOND), entry.name.path))
 
@@ -122,7 +126,7 @@ class Catalogue:
         except BadManifest as error:
             raise DamagedModel(name, error.reason) from None
 
-    def _entry(self, name: Name, path: str) -> "Entry | None":
+    def _entry(self, name: Name, path: str, has: Callable[[Digest], bool]) -> "Entry | None":
         from mbuild.store.entry import Damaged, Model
         from mbuild.store.manifest import BadManifest, parse
 
@@ -140,7 +144,12 @@ class Catalogue:
             manifest, identity = parse(data)
         except BadManifest as error:
             return Damaged(name, found.st_mtime_ns, error.reason)
-        return Model(name, identity, manifest.size, found.st_mtime_ns)
+        missing = sum(not has(layer.digest) for layer in manifest.blobs)
+        if not missing:
+            return Model(name, identity, manifest.size, found.st_mtime_ns)
+        if not os.path.lexists(path):
+            return None  # Removed since it was read, and its blobs with it.
+        return Damaged(name, found.st_mtime_ns, _missing(missing, len(manifest.blobs)))
 
 
 def _in_case(part: str, existing: list[str]) -> str:
@@ -162,11 +171,16 @@ def _read(path: str) -> tuple[bytes | None, os.stat_result]:
 
 
 def _all(descriptor: int, size: int) -> bytes:
-    # One read takes a small file whole, and one more finds its end.
-    pieces = []
-    while piece := os.read(descriptor, size + 1):
-        pieces.append(piece)
-    return b"".join(pieces)
+    # One read takes the file whole, and less than was asked for means that it ends there.
+    data = os.read(descriptor, size + 1)
+    while len(data) > size and (piece := os.read(descriptor, size)):
+        data += piece  # It has grown meanwhile.
+    return data
+
+
+def _missing(count: int, total: int) -> str:
+    verb = "is" if count == 1 else "are"
+    return f"{count} of its {total} blobs {verb} missing"
 
 
 def _unreadable(found: os.stat_result) -> str:

@@ -66,10 +66,28 @@ class History:
             DamagedHistory: one of them cannot be read.
 
         """
-        for number, path in (*self._numbered(name), (0, self._announcement(name))):
+        for number, path in self.paths(name):
             revision = _read(path, number)
             if revision is not None:
                 yield revision
+
+    def paths(self, name: Name) -> tuple[tuple[int, str], ...]:
+        """The number and the file of each revision, in order; at last 0, for what is announced."""
+        return (*self._numbered(name), (0, self._announcement(name)))
+
+    def at(self, path: str, number: int) -> Revision | None:
+        """The revision in one file, None if there is no such file.
+
+        Raises:
+            DamagedHistory: it cannot be read.
+
+        """
+        return _read(path, number)
+
+    def latest_number(self, name: Name) -> int:
+        """The number of the newest revision, readable or not; 0 if there is none."""
+        numbered = self._numbered(name)
+        return numbered[-1][0] if numbered else 0
 
     def latest(self, name: Name) -> Revision | None:
         """The newest revision of *name*, if it has any; not one that was only announced.
@@ -81,15 +99,16 @@ class History:
         numbered = self._numbered(name)
         return _read(numbered[-1][1], numbered[-1][0]) if numbered else None
 
-    def every(self) -> Iterator[Revision]:
-        """All revisions of all names, also those that were only announced, in no order.
+    def every(self) -> Iterator[tuple[Name, Revision]]:
+        """All revisions with their names, also those that were only announced, in no order.
 
         Raises:
             DamagedHistory: one of them cannot be read.
 
         """
         for name, _ in tree.walk(self.folder):
-            yield from self.of(name)
+            for revision in self.of(name):
+                yield name, revision
 
     def add(self, name: Name, time: int, manifest: bytes, sources: Mapping[str, Digest]) -> None:
         """Add a revision that has already come about."""
@@ -124,10 +143,14 @@ class History:
         if announced is None:
             return
         if announced.manifest == present:
-            os.replace(path, f"{self._folder(name)}/{self._next(name):06}.json")
+            os.replace(path, self.path(name, self._next(name)))
         else:
             os.unlink(path)
         sync_folder(self._folder(name))
+
+    def path(self, name: Name, number: int) -> str:
+        """Where the revision *number* of *name* is, or what was announced for 0."""
+        return f"{self._folder(name)}/{number:06}.json" if number else self._announcement(name)
 
     def forget(self, name: Name) -> None:
         """Remove all revisions of *name*, and the folders that this leaves empty."""
@@ -147,8 +170,7 @@ class History:
         return f"{self._folder(name)}/{_ANNOUNCED}"
 
     def _next(self, name: Name) -> int:
-        numbered = self._numbered(name)
-        return numbered[-1][0] + 1 if numbered else 1
+        return self.latest_number(name) + 1
 
     def _numbered(self, name: Name) -> list[tuple[int, str]]:
         try:

@@ -3,6 +3,8 @@
 A file is cloned where the file system can share its blocks; else its data is copied, by the
 kernel where it can, and its holes stay holes. One thread copies and brings to the disk what the
 other hashes a moment later: out of the copy, so that a digest is that of the bytes that are kept.
+A clone is hashed out of its source, which may be in memory while the clone is not, if any write
+to the source since would show in its stamps; otherwise out of the clone.
 Memory stays flat whatever the size. The source may be a file that someone else is still writing,
 or none at all (a pipe, a device): the first is noticed, the second refused before it is read.
 """
@@ -12,6 +14,7 @@ import hashlib
 import os
 import stat
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,8 +24,8 @@ from io import FileIO
 from typing import TYPE_CHECKING, Protocol
 
 from mbuild.store.digest import Digest
-from mbuild.store.durable import naming
-from mbuild.store.stamps import same_file
+from mbuild.store.durable import naming, temporary
+from mbuild.store.stamps import same_file, settled
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -98,17 +101,20 @@ def copy_file(source: FileIO, target: int, path: str, progress: Progress | None)
         FileChanged: the source was not the same file, unchanged, all the time.
 
     """
-    before = os.fstat(source.fileno())
+    before, began = os.fstat(source.fileno()), time.time_ns()
     cloned = _clone(source.fileno(), target)
+    # Cloning brings the source's pages to the disk and takes the right to write them away, so
+    # that a later write, through memory as well, moves the stamps, which are looked at below.
+    hashed = source.fileno() if cloned and settled(before, began) else target
     if not cloned:
         os.ftruncate(target, before.st_size)  # Where nothing will be written is a hole.
     hasher = hashlib.sha256()
     with _thread() as thread:
-        runs = _runs(target if cloned else source.fileno(), before.st_size, path)
+        runs = _runs(hashed if cloned else source.fileno(), before.st_size, path)
         if not cloned:
             copy = partial(_Target(target).copy, source.fileno(), path)
             runs = _ahead(thread, copy, runs)
-        for end, data in _blocks(target, runs, path):
+        for end, data in _blocks(hashed, runs, path):
             hasher.update(data)
             if progress is not None:
                 progress(end, before.st_size)
@@ -117,6 +123,34 @@ def copy_file(source: FileIO, target: int, path: str, progress: Progress | None)
     if source.read(1) or not same_file(before, os.fstat(source.fileno())):
         raise FileChanged(path)
     return Digest(hasher.hexdigest())
+
+
+def hash_file(source: FileIO, path: str, progress: Progress | None = None) -> Digest:
+    """The digest of all of *source*, which errors call *path*.
+
+    Raises:
+        FileChanged: it was not the same file, unchanged, all the time.
+
+    """
+    before = os.fstat(source.fileno())
+    hasher = hashlib.sha256()
+    runs = _runs(source.fileno(), before.st_size, path)
+    with naming(path):
+        for end, data in _blocks(source.fileno(), runs, path):
+            hasher.update(data)
+            if progress is not None:
+                progress(end, before.st_size)
+    if not same_file(before, os.fstat(source.fileno())):
+        raise FileChanged(path)
+    return Digest(hasher.hexdigest())
+
+
+def clones(source: FileIO, folder: str) -> bool:
+    """Whether a file in *folder* can share the blocks of *source*."""
+    with temporary(folder) as (descriptor, beside):
+        cloned = _clone(source.fileno(), descriptor)
+        os.unlink(beside)
+        return cloned
 
 
 def copy_stream(

@@ -6,10 +6,13 @@ is never removed: another process may be waiting on the file that is there now.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mbuild.store.durable import make_folder, naming
+
+_PAUSE = 0.01  # seconds between two tries
 
 
 @contextmanager
@@ -29,16 +32,27 @@ def alone(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def alone_if_free(path: str) -> Iterator[bool]:
-    """Hold the lock at *path* alone, or find (False) that someone holds it. Never waits."""
+def alone_if_free(path: str, *, patience: float = 0) -> Iterator[bool]:
+    """Hold the lock at *path* alone, or find (False) that someone holds it.
+
+    Tries again for *patience* seconds. It does not queue: those who share the lock never wait
+    for one who only would like to have it alone.
+    """
+    until = time.monotonic() + patience
     with _open(path) as descriptor:
-        try:
-            _lock(descriptor, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            free = False
-        else:
-            free = True
+        free = _lock_now(descriptor, path)
+        while not free and time.monotonic() < until:
+            time.sleep(_PAUSE)
+            free = _lock_now(descriptor, path)
         yield free
+
+
+def _lock_now(descriptor: int, path: str) -> bool:
+    try:
+        _lock(descriptor, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _lock(descriptor: int, path: str, operation: int) -> None:

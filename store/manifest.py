@@ -132,6 +132,8 @@ def parse(data: bytes) -> tuple[Manifest, Digest]:
         BadManifest: as :meth:`Manifest.decode`.
 
     """
+    if not data:
+        raise BadManifest("it is empty")
     value, end = _first_value(data.decode("utf-8", "replace"))
     if not data.isascii():
         # One character for each byte, so that the end is counted in bytes.

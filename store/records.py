@@ -4,7 +4,7 @@ A record only saves work, so it is not synced: after a crash it may be missing o
 begins with a digest of its key and its bytes, and one that does not fit is no record.
 """
 
-from mbuild.store.digest import Digest
+from mbuild.store.digest import BadDigest, Digest
 
 
 class Records:
@@ -22,6 +22,13 @@ class Records:
             return None
         seal, _, data = content.partition(b"\n")
         return data if seal == _seal(key, data) else None
+
+    def at(self, path: str) -> bytes | None:
+        """What the record in the file at *path* tells, or None if it is not whole."""
+        try:
+            return self.recall(Digest(path.rpartition("/")[2]))
+        except (BadDigest, OSError):
+            return None
 
     def record(self, key: Digest, data: bytes) -> None:
         """Remember *data* for *key*, in place of what was there."""

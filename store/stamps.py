@@ -16,12 +16,20 @@ _COARSE_GRAIN = 2_000 * _MILLISECOND  # Some file systems keep every other secon
 
 def key(path: str, found: os.stat_result) -> Digest:
     """The key under which the digest of the file is recorded; *path* is absolute."""
-    return Digest.of(f"file {[path, *_stamp(found)]!r}".encode())
+    return Digest.of(f"file {[path, *stamp(found)]!r}".encode())
 
 
 def same_file(one: os.stat_result, other: os.stat_result) -> bool:
     """Whether two looks at a path have found the same file, unchanged."""
-    return _stamp(one) == _stamp(other)
+    return stamp(one) == stamp(other)
+
+
+def same_but_links(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether two looks have found the same file, which at most was linked in between.
+
+    That alone changes its change time. Whoever writes to it changes the other one.
+    """
+    return stamp(one)[:-1] == stamp(other)[:-1]
 
 
 def settled(found: os.stat_result, began: int) -> bool:
@@ -33,7 +41,13 @@ def settled(found: os.stat_result, began: int) -> bool:
     return newest <= began - _grain(found)
 
 
-def _stamp(found: os.stat_result) -> tuple[int, ...]:
+def written_long_before(found: os.stat_result, moment: int) -> bool:
+    """Whether whatever was written after *moment* (ns since the epoch) would show in the time."""
+    return found.st_mtime_ns <= moment - _grain(found)
+
+
+def stamp(found: os.stat_result) -> tuple[int, ...]:
+    """By which a file is known again: device, inode, size, and both times."""
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 

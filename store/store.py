@@ -9,6 +9,8 @@
         history/    what names stood for before, and from which sources
         sources/    the texts that models were built from, named by their digests
         records/    what steps gave, and digests of files that need not be read again
+        links/      which blobs are hard links to files outside, and what those looked like
+        damaged/    what a repair has moved out of the way; never removed by mbuild
         scratch/    downloads under way
 
 A manifest is in the store only together with all that it refers to. Whatever fails or is killed
@@ -30,14 +32,21 @@ from mbuild.store.records import Records
 
 if TYPE_CHECKING:
     from mbuild.store.changes import Changes, Removed
+    from mbuild.store.damage import Inspected, Repaired
     from mbuild.store.entry import Entry
     from mbuild.store.history import Revision
     from mbuild.store.intake import Progress
+    from mbuild.store.linking import Wanted
     from mbuild.store.manifest import Manifest
+    from mbuild.store.places import Places
+    from mbuild.store.prune import Policy, Pruned
+    from mbuild.store.usage import Usage
 
 __all__ = ["DamagedModel", "MissingModel", "NewerStore", "Store"]
 
 _VERSION = 1
+
+_PATIENCE = 2.0  # seconds for which care waits for a build
 
 
 class NewerStore(Exception):
@@ -57,7 +66,9 @@ class Store:
     def __init__(self, root: StrPath, *, clock: Callable[[], int] = time.time_ns) -> None:
         self.root = os.fspath(root)
         self._ours = f"{self.root}/mbuild"
-        self.blobs = Blobs(f"{self.root}/blobs")
+        self.blobs = Blobs(
+            f"{self.root}/blobs", f"{self._ours}/links", users=self._users, clock=clock
+        )
         self.scratch = f"{self._ours}/scratch"
         self._clock = clock
         self._catalogue = Catalogue(f"{self.root}/manifests")
@@ -70,8 +81,12 @@ class Store:
         return self._catalogue.names()
 
     def entries(self) -> "list[Entry]":
-        """All models, damaged ones as well, the newest first."""
-        return self._catalogue.entries()
+        """All models, the newest first; also damaged ones, such as those that lack a blob."""
+        # One look at the folder takes less time than one for each blob.
+        files = self._blob_files()
+        return self._catalogue.entries(
+            lambda digest: digest.filename in files or digest in self.blobs
+        )
 
     def resolve(self, name: Name) -> Name:
         """*name* in the case in which its parts are already in the store."""
@@ -217,6 +232,73 @@ class Store:
         if digests:
             self._changes().abandon(digests)
 
+    # Care.
+
+    def usage(self) -> "Usage":
+        """What takes room, and how much."""
+        from mbuild.store.usage import usage
+
+        return usage(self._places())
+
+    def prune(
+        self, policy: "Policy", *, dry_run: bool = False, patience: float = _PATIENCE
+    ) -> "Pruned":
+        """Remove what nothing needs, or with *dry_run* only say what that would be.
+
+        While a build goes on no blob is removed; it is waited for *patience* seconds.
+
+        Raises:
+            NewerStore: nothing may be written here.
+
+        """
+        from mbuild.store.prune import prune
+
+        if not os.path.isdir(self.root):
+            dry_run = True
+        if not dry_run:
+            self._prepare()
+        return prune(self._places(), policy, self._clock, dry_run=dry_run, patience=patience)
+
+    def inspect(
+        self, *, quick: bool = False, progress: "Callable[[str, int, int], None] | None" = None
+    ) -> "Inspected":
+        """Everything that is wrong here. With *quick* no blob is read. Changes nothing.
+
+        *progress* is told what is being done, the bytes done and the bytes in all.
+        """
+        from mbuild.store.inspection import inspect
+
+        return inspect(self._places(), quick=quick, progress=progress)
+
+    def repair(self, found: "Inspected", *, patience: float = _PATIENCE) -> "Repaired":
+        """Mend what can be mended of what was *found*; nothing that is damaged is deleted.
+
+        While a build goes on nothing is mended; it is waited for *patience* seconds.
+
+        Raises:
+            NewerStore: nothing may be written here.
+
+        """
+        from mbuild.store.mending import repair
+
+        self._prepare()
+        return repair(self._places(), found, self._clock, patience=patience)
+
+    def _places(self) -> "Places":
+        # Imported here, as all of the care: it is not what a store is mostly for.
+        from mbuild.store.history import History
+        from mbuild.store.places import Places
+
+        return Places(
+            self.root,
+            self._ours,
+            self._catalogue,
+            self.blobs,
+            Blobs(f"{self._ours}/sources"),
+            History(f"{self._ours}/history"),
+            self._records,
+        )
+
     def _changes(self) -> "Changes":
         # Imported here: most commands only read.
         from mbuild.store.changes import Changes
@@ -235,6 +317,21 @@ class Store:
             return
         if not version.isdecimal() or int(version) > _VERSION:
             raise NewerStore(version)
+
+    def _users(self, digest: Digest) -> tuple[str, ...]:
+        """The short names of the models that need a blob, in order."""
+        users = []
+        for name in self.names():
+            with suppress(MissingModel, DamagedModel):
+                if any(layer.digest == digest for layer in self.load(name).blobs):
+                    users.append(name.short)
+        return tuple(sorted(users))
+
+    def _blob_files(self) -> set[str]:
+        try:
+            return set(os.listdir(self.blobs.folder))
+        except FileNotFoundError:
+            return set()
 
     @contextmanager
     def alone(self, key: Digest) -> Iterator[None]:
@@ -260,14 +357,17 @@ class Store:
         return self._records.recall(key)
 
     def record(self, key: Digest, data: bytes) -> None:
-        """Remember *data* for *key*.
+        """Remember *data* for *key*, if the store can be written.
 
-        Raises:
-            NewerStore: nothing may be written here.
-
+        One that cannot, or that a newer mbuild keeps, is read all the same.
         """
-        self._prepare()
-        self._records.record(key, data)
+        with suppress(NewerStore, OSError):
+            self._prepare()
+            self._records.record(key, data)
+
+    def now(self) -> int:
+        """The time by the clock that stamps are compared with (ns since the epoch)."""
+        return self._clock()
 
     def remembered(self, path: StrPath) -> Digest | None:
         """The digest of the file at *path*, if it can be told without reading it.
@@ -303,21 +403,23 @@ class Store:
 
         *began* is when reading it began (ns since the epoch). What has changed since, or so
         shortly before that a change while it was read might not show, is not remembered.
-
-        Raises:
-            NewerStore: nothing may be written here.
-
         """
         absolute = os.path.abspath(path)
         if stamps.settled(found, began) and stamps.same_file(found, os.stat(absolute)):
             self.record(stamps.key(absolute, found), digest.hex.encode())
 
     def take(
-        self, path: StrPath, *, fresh: bool = False, progress: "Progress | None" = None
+        self,
+        path: StrPath,
+        *,
+        fresh: bool = False,
+        link: "Wanted" = "auto",
+        progress: "Progress | None" = None,
     ) -> Stored:
         """Store a copy of the file at *path*, which is read only if it is not remembered.
 
-        With *fresh* it is read in any case.
+        With *fresh* it is read in any case. A *link* takes the place of the copy: "always", or
+        with "auto" for files of caches that nobody writes to, where blocks cannot be shared.
 
         Raises:
             as :meth:`Blobs.take <mbuild.store.blobs.Blobs.take>`, and
@@ -332,6 +434,17 @@ class Store:
         self._prepare()
         self._changes().remove_leftovers()
         found = os.stat(path)
-        stored = self.blobs.take(path, progress=progress)
-        self.remember(path, found, stored.digest, began=began)
+        stored = self.blobs.take(path, link=link, progress=progress)
+        if stored.linked:
+            self._remember_linked(path, found, stored.digest, began)
+        else:
+            self.remember(path, found, stored.digest, began=began)
         return stored
+
+    def _remember_linked(
+        self, path: StrPath, found: os.stat_result, digest: Digest, began: int
+    ) -> None:
+        """Remember a file that we have just linked, which shows in its stamps."""
+        now = os.stat(path)
+        if stamps.settled(found, began) and stamps.same_but_links(found, now):
+            self.record(stamps.key(os.path.abspath(path), now), digest.hex.encode())

@@ -6,7 +6,7 @@ a build refers to its blobs only at its end.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from mbuild.store.digest import Digest
 from mbuild.store.durable import is_temporary
 from mbuild.store.history import DamagedHistory, History, Revision
 from mbuild.store.manifest import BadManifest, Manifest
+from mbuild.store.name import Name
 
 
 class Unknowable(Exception):
@@ -44,8 +45,12 @@ class Needs:
         self.sources.update(revision.sources.values())
 
 
-def in_use(catalogue: Catalogue, history: History) -> Needs:
-    """What all manifests and revisions refer to.
+def in_use(
+    catalogue: Catalogue,
+    history: History,
+    left_out: Callable[[Name, int], bool] = lambda _name, _number: False,
+) -> Needs:
+    """What all manifests and revisions refer to, but revisions that are to be *left_out*.
 
     Raises:
         Unknowable: one of them cannot be read.
@@ -56,8 +61,9 @@ def in_use(catalogue: Catalogue, history: History) -> Needs:
         for name in catalogue.names():
             with suppress(MissingModel):  # Removed since it was listed.
                 needs.blobs.update(layer.digest for layer in catalogue.load(name).blobs)
-        for revision in history.every():
-            needs.add_revision(revision)
+        for name, revision in history.every():
+            if not left_out(name, revision.number):
+                needs.add_revision(revision)
     except (OSError, DamagedModel, DamagedHistory) as error:
         raise Unknowable(str(error)) from None
     return needs
@@ -76,7 +82,8 @@ def remove_leftovers(folder: str, before: int | None = None) -> int:
         # Its writer may finish with it, or another sweep take it.
         with suppress(FileNotFoundError):
             found = entry.stat(follow_symlinks=False)
-            if before is None or found.st_mtime_ns < before:
+            # A file that has just been linked is as old as it was, but has changed.
+            if before is None or max(found.st_mtime_ns, found.st_ctime_ns) < before:
                 os.unlink(entry.path)
                 freed += found.st_size
     return freed

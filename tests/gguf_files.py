@@ -307,3 +307,47 @@ def wide_llama(path: Path, *, kind: int = F16, width: int = 256, **metadata: obj
         elif tensor.name.startswith("blk."):
             wide.append(TensorData(tensor.name, (width, width), square, kind))
     return write_gguf(path, header, wide)
+
+
+def split_gguf(path: Path, folder: Path, count: int, *, name: str = "model") -> list[Path]:
+    """Write the file at *path* as so many parts, as llama.cpp's tool does, and return their paths.
+
+    The first has all of the metadata; each says which it is, of how many.
+    """
+    from mbuild.compiler import gguf
+
+    header, data = gguf.read(path), path.read_bytes()
+    own = [data[begin:end] for begin, end in header.places.values()]
+    share = -(-len(header.tensors) // count)
+    paths = []
+    for number in range(count):
+        tensors = [
+            TensorData(
+                each.name, each.shape, data[at : at + each.size], gguf.TYPE_NUMBERS[each.type]
+            )
+            for each in header.tensors[number * share : (number + 1) * share]
+            for at in [header.data + each.offset]
+        ]
+        part = folder / f"{name}-{number + 1:05}-of-{count:05}.gguf"
+        said = {
+            "split.no": As(UINT16, number),
+            "split.count": As(UINT16, count),
+            "split.tensors.count": As(INT32, len(header.tensors)),
+        }
+        paths.append(_with(part, own if number == 0 else [], said, tensors))
+    return paths
+
+
+def _with(
+    path: Path, pairs: list[bytes], said: Mapping[str, object], tensors: list[TensorData]
+) -> Path:
+    """Write a file with these entries, as they lie in another, in front of what is *said*."""
+    write_gguf(path, said, tensors)
+    data = path.read_bytes()
+    end = 24 + sum(len(_string(key) + _typed(value)) for key, value in said.items())
+    places = sum(len(_string(each.name)) + 4 + 8 * len(each.shape) + 12 for each in tensors)
+    head = data[:16] + struct.pack("<Q", len(pairs) + len(said)) + b"".join(pairs)
+    head += data[24 : end + places]
+    body = data[end + places + -(end + places) % 32 :]
+    path.write_bytes(head + bytes(-len(head) % 32) + body)
+    return path

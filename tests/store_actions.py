@@ -15,6 +15,7 @@ from typing import Any
 
 from mbuild.store.manifest import Layer, Manifest, MediaType
 from mbuild.store.name import Name
+from mbuild.store.prune import Policy
 from mbuild.store.store import Store
 
 KID, DAD = Name.parse("kid"), Name.parse("me/dad:v1")
@@ -33,6 +34,8 @@ CHANGING = (
     "utime",
     "fchmod",
     "ftruncate",
+    "link",
+    "chmod",
 )
 
 
@@ -59,9 +62,19 @@ def remove(store: Store) -> None:
     store.remove(KID)
 
 
+def prune(store: Store) -> None:
+    store.prune(Policy(everything=True, revisions=1))
+
+
+def repair(store: Store) -> None:
+    store.repair(store.inspect())
+
+
+# What changes what a name stands for, and what must not.
 ACTIONS: dict[str, Callable[[Store], None]] = {
     action.__name__: action for action in (save, create, copy, remove)
 }
+CARE: dict[str, Callable[[Store], None]] = {action.__name__: action for action in (prune, repair)}
 
 
 def _die_after(changes: int) -> None:
@@ -81,4 +94,4 @@ def _die_after(changes: int) -> None:
 
 if __name__ == "__main__":
     _die_after(int(sys.argv[3]))
-    ACTIONS[sys.argv[2]](Store(sys.argv[1]))
+    (ACTIONS | CARE)[sys.argv[2]](Store(sys.argv[1]))

@@ -26,18 +26,22 @@ LEAVES = {"template", "gguf", "parameters", "diagnostic", "quantization"}
 
 # Values in, values out: no I/O, no clock, no globals.
 PURE = {
-    "store": {"config", "digest", "entry", "fields", "gojson", "manifest", "name", "reference"},
+    "store": {"config", "digest", "entry", "fields", "gojson", "manifest", "name", "reference"}
+    | {"damage"},
     "compiler": {
+        "account",
         "advice",
         "automaton",
         "characters",
         "check",
+        "comparison",
         "configuration",
         "decompile",
         "diagnostic",
         "dialect",
         "lint",
         "expand",
+        "gguf_rules",
         "graph",
         "format",
         "marks",
@@ -45,9 +49,11 @@ PURE = {
         "modelfile_tables",
         "parameters",
         "parser",
+        "plan",
         "progress",
         "quantization",
         "recipe",
+        "recorded",
         "rules",
         "settings",
         "source",
@@ -55,6 +61,7 @@ PURE = {
         "syntax",
         "template",
         "template_rules",
+        "toml_places",
         "ways",
     },
     "runtime": {
@@ -62,6 +69,7 @@ PURE = {
         "budget",
         "constrained",
         "engine",
+        "goduration",
         "grammar",
         "grammar_numbers",
         "grammar_patterns",
@@ -77,16 +85,20 @@ PURE = {
     "cli": {
         "annotations",
         "conversation",
+        "differences",
         "explaining",
         "filediff",
-        "goduration",
+        "graphing",
         "humanize",
         "listing",
+        "project_report",
         "report",
         "sarif",
         "slash",
         "statistics",
+        "storage",
         "worddiff",
+        "wordlines",
         "wordwrap",
     },
 }
@@ -104,21 +116,28 @@ IMPURE = {
         "records",
         "remote",
     }
-    | {"stamps", "store", "sweep", "tree"},
+    | {"stamps", "store", "sweep", "tree"}
+    | {"holders", "inspection", "linking", "links", "mending", "places", "prune", "room", "usage"},
     "compiler": {
         "build",
         "bundle",
         "create",
         "export",
         "fitness",
+        "adapters",
         "gguf",
+        "split",
         "grammar",
         "inputs",
         "origin",
+        "reproduction",
+        "verification",
         "weights",
     }
+    | {"crew", "project", "reasons", "schedule"}
     | {
         "components",
+        "foresight",
         "overlay",
         "quantized",
         "review",
@@ -154,7 +173,8 @@ IMPURE = {
         "mbuild",
         "options",
     }
-    | {"asking", "modelfiles", "rendering"}
+    | {"abilities", "asking", "looking", "modelfiles", "project_view", "rendering"}
+    | {"builds", "past", "verdict"}
     | {"answering", "history", "line_editor", "saving", "signals", "spinner", "terminal", "views"},
 }
 

@@ -4,17 +4,18 @@ import errno
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
 
+from mbuild.cli.abilities import quantize as quantize_weights
+from mbuild.cli.abilities import refuse_schema
 from mbuild.cli.options import ModelName, debug_option, store, store_option
 from mbuild.compiler.create import Dialect, Order, Review, create
 from mbuild.store.name import Name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from mbuild.cli.building import Form
     from mbuild.compiler.diagnostic import Diagnostic
     from mbuild.runtime.budget import Budget
     from mbuild.store.store import Store
@@ -48,7 +49,19 @@ def _type(ctx: click.Context, param: click.Parameter, text: str | None) -> str |
     return found
 
 
-@click.command("create", short_help="Build a model from a Modelfile")
+class _Create(click.Command):
+    """Some options take a value behind an equals sign only: in ``--no-cache kid`` kid is none."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        options = [f"{arg}={_ALONE[arg]}" if arg in _ALONE else arg for arg in args[:end]]
+        return super().parse_args(ctx, options + args[end:])
+
+
+_ALONE = {"--no-cache": "*", "--link": "always"}
+
+
+@click.command("create", cls=_Create, short_help="Build a model from a Modelfile")
 @click.argument("model", type=ModelName())
 @click.option(
     "-f",
@@ -63,14 +76,33 @@ def _type(ctx: click.Context, param: click.Parameter, text: str | None) -> str |
     show_default=True,
     help="ollama: read the Modelfile exactly as Ollama does, quirks included.",
 )
-@click.option("--no-cache", is_flag=True, help="Read and fetch everything again.")
+@click.option(
+    "--no-cache",
+    metavar="[=STEP]",
+    help="Do everything again, or one step, as --no-cache=quantized; mbuild graph names them.",
+)
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
 @click.option(
     "--budget",
     is_flag=True,
     help="Count the tokens of template, system and examples; look at the vocabulary, too.",
 )
+@click.option(
+    "--link",
+    type=click.Choice(["never", "auto", "always"]),
+    metavar="[=never|auto|always]",
+    default="auto",
+    show_default=True,
+    help="Whether a hard link to a file may save its copy; auto: from read-only caches.",
+)
 @click.option("--quiet", is_flag=True, help="Print errors and warnings only.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "plain", "json"]),
+    default="auto",
+    show_default=True,
+    help="How to tell of the build: bars on a terminal, lines, or JSON.",
+)
 @click.option(
     "-q",
     "--quantize",
@@ -102,15 +134,17 @@ def command(
     file: str | None,
     *,
     dialect: Dialect,
-    no_cache: bool,
+    no_cache: str | None,
     strict: bool,
     budget: bool,
     quiet: bool,
+    progress: "Form",
     quantize: str | None,
     requantize: bool,
     arguments: dict[str, str],
     target: str | None,
     allow_outside: bool,
+    link: "Literal['never', 'auto', 'always']",
 ) -> None:
     """Build the model that a Modelfile describes, and name it MODEL.
 
@@ -130,7 +164,8 @@ def command(
         data,
         folder,
         dialect,
-        fresh=no_cache,
+        fresh=no_cache == "*",
+        fresh_steps=frozenset() if no_cache in (None, "*") else frozenset({str(no_cache)}),
         strict=strict,
         learn=budget,
         arguments=arguments,
@@ -138,8 +173,9 @@ def command(
         allow_outside=allow_outside,
         quantize=quantize,
         requantize=requantize,
-        quantizer=_quantize,
-        refuse_schema=_refuse_schema,
+        quantizer=quantize_weights,
+        refuse_schema=refuse_schema,
+        link=link,
     )
     counted: list[Budget] = []
     review = _review(order, models, counted) if budget else None
@@ -148,7 +184,7 @@ def command(
     else:
         from mbuild.cli.building import narrator
 
-        with narrator() as tell:
+        with narrator(progress) as tell:
             manifest, findings = create(order, models, tell, review=review)
     _print(findings)
     for each in counted:
@@ -159,28 +195,6 @@ def command(
         if strict and not any(each.severity.value == "error" for each in findings):
             click.echo("nothing was built: with --strict, warnings are errors", err=True)
         ctx.exit(1)
-
-
-def _quantize(
-    source: str, target: str, wanted: str, progress: "Callable[[int, int], None]", /
-) -> None:
-    # Imported here: a build that makes no weights smaller starts no llama.cpp.
-    from mbuild.runtime.quantize import quantize
-
-    quantize(source, target, wanted, progress)
-
-
-def _refuse_schema(text: str) -> str | None:
-    """Why no answer can follow the JSON schema *text*."""
-    # Imported here: few Modelfiles have a schema.
-    from mbuild.runtime.grammar import of_text
-    from mbuild.runtime.schema import BadSchema
-
-    try:
-        of_text(text)
-    except BadSchema as bad:
-        return f"{bad.reason}, at {bad.place}" if bad.place else bad.reason
-    return None
 
 
 def _review(order: Order, models: "Store", counted: "list[Budget]") -> Review:

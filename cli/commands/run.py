@@ -42,7 +42,7 @@ class _Run(click.Command):
 
 
 def _check_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    from mbuild.cli.goduration import BadDuration, parse
+    from mbuild.runtime.goduration import BadDuration, parse
 
     if value is not None:
         try:

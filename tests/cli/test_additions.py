@@ -1,5 +1,6 @@
 """The additions to the language, as a user asks for them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -103,3 +104,24 @@ def test_a_shell_may_hand_over_a_pipe(shell: Shell) -> None:
         [bash, "-c", script], env=shell.environment(), capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_step_to_be_done_again_is_named(shell: Shell) -> None:
+    shell.write("Modelfile", "FROM ./m.gguf\n")
+    shell.ok("create", "--no-cache", "kid")
+    shell.ok("create", "--no-cache=weights", "--link", "kid")
+    ran = shell.run("create", "--no-cache=weight", "kid")
+    assert ran.status == 1
+    assert ran.err.endswith(
+        "Error: no step is called weight\n"
+        "  hint: the steps are weights, parameters, scales, config, manifest\n"
+    )
+
+
+def test_programs_can_follow_a_build(shell: Shell) -> None:
+    shell.write("Modelfile", "FROM ./m.gguf\n")
+    lines = shell.run("create", "kid", "--progress", "json").err.splitlines()
+    told = [json.loads(line) for line in lines]
+    size = (shell.folder / "m.gguf").stat().st_size
+    assert {"status": "copying file m.gguf", "completed": size, "total": size} in told
+    assert told[-1] == {"status": "success"}

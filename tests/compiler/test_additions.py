@@ -198,6 +198,23 @@ def test_the_sources_of_a_build_are_kept(place: Place) -> None:
     }
 
 
+def test_an_included_modelfile_does_not_take_the_place_of_the_main_one(place: Place) -> None:
+    place.write(Modelfile="SYSTEM included\n")
+    text = "FROM ./m.gguf\nINCLUDE Modelfile\n"
+    for name in ("cold", "warm"):
+        data, _ = create(
+            Order(Name.parse(name), "kid.mf", text.encode(), str(place.folder)),
+            place.store,
+            lambda _: None,
+        )
+        assert data is not None
+        kept = place.store.revisions(Name.parse(name))[-1].sources
+        assert {file: place.store.source(digest) for file, digest in kept.items()} == {
+            "Modelfile": text.encode(),
+            "./Modelfile": b"SYSTEM included\n",
+        }
+
+
 def test_arguments_and_targets_are_told_apart(place: Place) -> None:
     text = "ARG A=1\nFROM ./m.gguf AS s\nSYSTEM ${A}\nFROM s AS t\nSYSTEM --append x\n"
     assert place.made(text) == [("system", "1\nx")]

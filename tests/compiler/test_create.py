@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from gguf_files import UINT32, As, TensorData, tiny_llama, write_gguf
+from gguf_files import UINT32, As, TensorData, lora, tiny_llama, write_gguf
 from wheels import Index, index, make_wheel
 
 from mbuild.compiler.create import Order, create
@@ -216,7 +216,6 @@ def test_numbers_beyond_a_float_lose_what_the_reference_loses(work: Workplace) -
             {"general.architecture": "llama", "llama.block_count": 1}, "model", id="model"
         ),
         pytest.param({"general.type": "mmproj"}, "projector", id="by its type"),
-        pytest.param({"general.type": "adapter"}, "adapter", id="adapter"),
         pytest.param(
             {"general.architecture": "clip", "clip.has_vision_encoder": True},
             "projector",
@@ -268,7 +267,7 @@ def test_a_folder_hides_a_model_of_its_name(work: Workplace) -> None:
 def test_adapter_and_draft_come_after_the_weights(work: Workplace) -> None:
     work.file("m.gguf")
     tiny_llama(work.folder / "d.gguf", seed=9)
-    write_gguf(work.folder / "a.gguf", {"general.type": "adapter", "general.architecture": "llama"})
+    lora(work.folder / "a.gguf", "output.weight", 269)
     work.create("SYSTEM x\nDRAFT ./d.gguf\nADAPTER ./a.gguf\nFROM ./m.gguf")
     assert work.types() == ["model", "adapter", "draft", "system"]
     config = json.loads(
@@ -474,7 +473,7 @@ def test_weights_that_were_read_are_not_read_again(later: Workplace) -> None:
         pytest.param(
             "FROM ./leads-out", Code.BAD_SOURCE, "leads out of the folder", id="a link out"
         ),
-        pytest.param("FROM ./split.gguf", Code.BAD_SOURCE, "parts of a split", id="a part"),
+        pytest.param("FROM ./split.gguf", Code.BAD_SOURCE, "a part of a split", id="a part"),
         pytest.param("FROM x:cloud", Code.BAD_SOURCE, "cloud model", id="cloud"),
         pytest.param("FROM pypi://x", Code.BAD_SOURCE, "names no file", id="half a package"),
         pytest.param(

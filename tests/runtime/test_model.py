@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from gguf_files import tiny_llama, write_gguf
+from gguf_files import split_gguf, tiny_llama, write_gguf
 from shelf import Shelf
 
 from mbuild.compiler.gguf import BadGguf
@@ -60,9 +60,10 @@ def test_weights_that_no_loader_should_see_are_refused(tmp_path: Path, shelf: Sh
         shelf.model(short)
 
 
-def test_an_adapter_that_is_none_is_refused(tmp_path: Path, shelf: Shelf) -> None:
+@pytest.mark.parametrize("kind", [MediaType.ADAPTER, MediaType.PROJECTOR])
+def test_what_is_no_gguf_is_refused(tmp_path: Path, shelf: Shelf, kind: MediaType) -> None:
     with pytest.raises(BadGguf, match="not a GGUF file"):
-        shelf.model(tiny_llama(tmp_path / "tiny.gguf"), (MediaType.ADAPTER, "no adapter"))
+        shelf.model(tiny_llama(tmp_path / "tiny.gguf"), (kind, "no such thing"))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,12 @@ def test_damaged_examples(
 def test_a_model_without_weights_cannot_answer(shelf: Shelf) -> None:
     with pytest.raises(Unanswering, match="kid has no weights"):
         shelf.model(None)
+
+
+def test_a_part_of_a_split_model_cannot_answer(tmp_path: Path, shelf: Shelf) -> None:
+    part, _ = split_gguf(tiny_llama(tmp_path / "tiny.gguf"), tmp_path, 2)
+    with pytest.raises(Unanswering, match="kid has one part of a split model as its weights"):
+        shelf.model(part)
 
 
 def test_an_embedding_model_cannot_answer(tmp_path: Path, shelf: Shelf) -> None:

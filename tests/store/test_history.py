@@ -63,7 +63,7 @@ def test_what_was_announced_counts_if_it_came_about(
     # Before it is settled, as after a crash, ...
     assert len(history.revisions(KID, present)) == 1 + kept
     # ... its blobs are in use whatever becomes of it, ...
-    assert {revision.manifest for revision in history.every()} == {b"old", b"new"}
+    assert {revision.manifest for _, revision in history.every()} == {b"old", b"new"}
     # ... and afterwards it is there or gone for good.
     history.settle(KID, present)
     manifests = [each.manifest for each in history.revisions(KID, b"new")]

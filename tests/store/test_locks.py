@@ -61,3 +61,27 @@ def test_an_error_within_lets_go(path: str) -> None:
         raise ZeroDivisionError
     with locks.alone_if_free(path) as free:
         assert free
+
+
+def test_with_patience_it_is_had_once_it_is_free(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, tried = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locks.shared(path):
+            held.set()
+            tried.wait(timeout=30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(timeout=30)
+    monkeypatch.setattr(locks.time, "sleep", lambda _: tried.set())
+    with locks.alone_if_free(path, patience=30) as free:
+        assert free
+    thread.join(timeout=30)
+
+
+def test_patience_ends(path: str) -> None:
+    with locks.shared(path), locks.alone_if_free(path, patience=0.02) as free:
+        assert not free

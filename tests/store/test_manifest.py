@@ -116,7 +116,7 @@ def test_any_json_with_the_fields_is_read(data: bytes, expected: Manifest) -> No
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        pytest.param(b"", "not JSON", id="empty file"),
+        pytest.param(b"", "it is empty", id="empty file"),
         pytest.param(b"\0" * 512, "not JSON", id="zeros after a crash"),
         pytest.param(b'{"layers":[', "not JSON", id="cut off"),
         pytest.param(b"[" * 100_000, "not JSON", id="too deep"),

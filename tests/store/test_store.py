@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mbuild.store import manifest as manifest_module
 from mbuild.store import stamps
 from mbuild.store.blobs import MissingBlob, Stored
 from mbuild.store.changes import Removed
@@ -448,6 +449,49 @@ def test_what_is_gone_or_no_file_is_not_remembered(store: Store, tmp_path: Path)
     assert store.remembered(tmp_path / "nowhere" / "below") is None
 
 
+@pytest.mark.parametrize("blobs", [1, 2])
+def test_a_model_without_its_blobs_is_listed_as_damaged(store: Store, blobs: int) -> None:
+    save(store, KID, "one", "two", "three")
+    save(store, DAD, "dad")
+    for text in ("one", "two")[:blobs]:
+        store.blobs.remove(Digest.of(text.encode()))
+    entries = {entry.name: entry for entry in store.entries()}
+    kid, dad = entries[KID], entries[DAD]
+    verb = "is" if blobs == 1 else "are"
+    assert isinstance(kid, Damaged)
+    assert kid.damaged == f"{blobs} of its 3 blobs {verb} missing"
+    assert (dad.name, dad.damaged) == (DAD, None)
+
+
+def test_a_model_that_is_saved_or_removed_while_we_list_is_not_damaged(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(store, KID, "kid")
+    save(store, DAD, "dad")
+    look = os.listdir
+
+    def racing(path: str) -> list[str]:
+        files = look(path)
+        monkeypatch.setattr(os, "listdir", look)
+        save(store, KID, "other")
+        return files
+
+    monkeypatch.setattr(os, "listdir", racing)
+    assert [entry.damaged for entry in store.entries()] == [None, None]
+    parse = manifest_module.parse
+
+    def removing(data: bytes) -> tuple[Manifest, Digest]:
+        monkeypatch.setattr(manifest_module, "parse", parse)
+        for name in list(store.names()):
+            store.remove(name)
+        return parse(data)
+
+    # Saved after the blobs were listed, and removed before they are looked for again.
+    monkeypatch.setattr(os, "listdir", racing)
+    monkeypatch.setattr(manifest_module, "parse", removing)
+    assert all(entry.damaged is None for entry in store.entries())
+
+
 # Records.
 
 
@@ -471,7 +515,6 @@ def test_a_store_of_a_newer_mbuild_is_only_read(store: Store, version: str, weig
         lambda: store.save(KID, manifest),
         lambda: store.copy(KID, DAD),
         lambda: store.remove(KID),
-        lambda: store.record(Digest.of(b""), b""),
         lambda: store.take(weights),
         lambda: store.building().__enter__(),
     )
@@ -479,6 +522,7 @@ def test_a_store_of_a_newer_mbuild_is_only_read(store: Store, version: str, weig
         with pytest.raises(NewerStore) as caught:
             write()
         assert caught.value.version == version
+    store.record(Digest.of(b""), b"")  # Which reading does by the way.
     assert everything(store) == before
 
 

@@ -29,6 +29,8 @@ def standing(store: Store) -> Standing:
 
 def assert_whole(store: Store) -> None:
     """Nothing that can be seen is wrong or half there."""
+    found = store.inspect()
+    assert found.sound, found.damages
     for name, data in standing(store).items():
         assert store.revisions(name)[-1].manifest == data
         for revision in store.revisions(name):
@@ -129,6 +131,45 @@ def test_a_killed_process_leaves_the_store_as_it_was_or_as_it_was_to_be(
         assert_whole(store)
         changes += step
     assert changes > step
+
+
+def test_a_prune_that_is_killed_has_removed_nothing_that_is_needed(
+    prepared: Callable[[str], Store], soak: int
+) -> None:
+    for changes in range(0, 100, 1 if soak > 1 else 3):
+        store = prepared(str(changes))
+        build(store, KID, b"new")
+        store.blobs.put(b"loose")
+        before = standing(store)
+        if not killed(store, "prune", changes):
+            break
+        assert standing(store) == before
+        assert_whole(store)
+        store_actions.prune(store)
+        assert_whole(store)
+    assert changes >= 3
+    assert [each.manifest for each in store.revisions(KID)] == [store.read(KID)]
+
+
+def test_a_repair_that_is_killed_has_lost_nothing_and_is_done_the_next_time(
+    prepared: Callable[[str], Store], soak: int
+) -> None:
+    for changes in range(0, 100, 1 if soak > 1 else 3):
+        store = prepared(str(changes))
+        before = standing(store)
+        loose = store.blobs.place(store.blobs.put(b"loose").digest)
+        Path(loose).write_bytes(b"LOOSE")
+        Path(f"{store.root}/manifests/{KID.path}").write_bytes(b"torn")
+        done = not killed(store, "repair", changes)
+        store_actions.repair(store)
+        assert standing(store) == before
+        assert_whole(store)
+        aside = Path(f"{store.root}/mbuild/damaged")
+        kept = {path.read_bytes() for path in aside.rglob("*") if path.is_file()}
+        assert kept == {b"LOOSE", b"torn"}
+        if done:
+            break
+    assert changes >= 3
 
 
 def test_a_process_killed_while_it_imports_leaves_no_blob(tmp_path: Path) -> None:

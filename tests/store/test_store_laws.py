@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from mbuild.store.digest import Digest
 from mbuild.store.manifest import Layer, Manifest, MediaType
 from mbuild.store.name import Name
+from mbuild.store.prune import Policy
 from mbuild.store.store import MissingModel, Store
 
 NAMES = st.sampled_from([Name.parse(text) for text in ("kid", "kid:v2", "me/kid", "hf.co/u/dad")])
@@ -69,6 +70,17 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.remove(name).kept_because == ""
         del self.model[name], self.times[name]
 
+    @rule(keep=st.none() | st.integers(1, 3), everything=st.booleans())
+    def prune(self, keep: int | None, everything: bool) -> None:
+        self.store.prune(Policy(everything=everything, revisions=keep))
+        if keep is not None:
+            self.model = {name: past[-keep:] for name, past in self.model.items()}
+            self.store.prune(Policy(everything=True))
+
+    @rule()
+    def repair(self) -> None:
+        assert self.store.repair(self.store.inspect()).mended == ()
+
     @rule()
     def another_process_looks(self) -> None:
         self.store = Store(self.store.root, clock=lambda: self.now)
@@ -88,6 +100,10 @@ class StoreMachine(RuleBasedStateMachine):
     def nothing_that_a_name_stood_for_is_lost(self) -> None:
         for name, past in self.model.items():
             assert [revision.manifest for revision in self.store.revisions(name)] == past
+
+    @invariant()
+    def nothing_is_damaged(self) -> None:
+        assert self.store.inspect().damages == ()
 
     @invariant()
     def the_blobs_are_just_those_in_use(self) -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbuild.cli.goduration import BadDuration, parse
 from mbuild.cli.humanize import duration
+from mbuild.runtime.goduration import BadDuration, parse
 
 SECOND = 1_000_000_000
 

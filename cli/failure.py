@@ -72,7 +72,27 @@ def explain(error: Exception) -> Failure:
             return Failure(str(error), ("build or import the model again",))
         case BadGguf() | BadWheel() | CannotQuantize() | Unsayable():
             return Failure(str(error))
-    return _runtime(error) or Failure(str(error) or type(error).__name__, _bug(error))
+    return (
+        _runtime(error)
+        or _server(error)
+        or Failure(str(error) or type(error).__name__, _bug(error))
+    )
+
+
+def _server(error: Exception) -> Failure | None:
+    from mbuild.cli.address import BadAddress
+    from mbuild.cli.peer import NoServer, Unwilling
+    from mbuild.cli.serving import Taken
+
+    match error:
+        case NoServer():
+            return Failure(str(error), error.hints)
+        case Taken():
+            another = f"mbuild serve --port {error.address.port + 1}, or --port 0 for any free one"
+            return Failure(str(error), (f"choose another port: {another}",))
+        case Unwilling() | BadAddress():
+            return Failure(str(error))
+    return None
 
 
 def _runtime(error: Exception) -> Failure | None:

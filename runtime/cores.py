@@ -1,7 +1,9 @@
-"""How many threads decode fastest: one for each physical core that this process may use.
+"""How many threads decode fastest: one for each physical core that this process may use, but one.
 
 Two threads on one core, or more threads than the container's share of the machine, make every
-step wait for the slowest of them.
+step wait for the slowest of them. So does anything else that runs, if each core has a thread:
+with two threads on two cores, and other work on both, a model said 1 token a second where one
+thread said 16. The last core is worth less than that.
 """
 
 import os
@@ -20,6 +22,15 @@ def physical_cores() -> int:
     allowed = os.sched_getaffinity(0)
     cores = count_cores(_text(_CPU_INFO), allowed) or len(allowed)
     return max(1, min(cores, quota(_text(_QUOTA)) or cores))
+
+
+def decoding_threads(cores: int) -> int:
+    """The threads for that many physical cores.
+
+    >>> [decoding_threads(cores) for cores in (1, 2, 8)]
+    [1, 1, 7]
+    """
+    return max(1, cores - 1)
 
 
 def count_cores(cpu_info: str, allowed: set[int]) -> int:

@@ -2,8 +2,9 @@
 
 An engine holds one set of weights. `Engine` is the whole seam: the server, the command line and
 the tests know nothing else of llama.cpp. Calls may come from several threads; an engine may
-answer several requests at once, or one after another. Values are checked before they are made
-(:mod:`mbuild.runtime.options`), so that native code sees no number that it cannot take.
+answer several requests at once (`LoadOptions.parallel`), and more than that wait. Values are
+checked before they are made (:mod:`mbuild.runtime.options`), so that native code sees no number
+that it cannot take.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,8 @@ class LoadOptions:
     num_gpu: int = -1  # layers on the GPU; -1 = as many as there are
     main_gpu: int | None = None  # use this GPU alone
     use_mmap: bool | None = None  # None = the engine decides
-    num_thread: int = 0  # 0 = one for each physical core
+    num_thread: int = 0  # 0 = one for each physical core, but one
+    parallel: int = 1  # answers at once, each with num_ctx tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Request:
     num_keep: int = 4  # tokens kept at the front when the context is full; below 0: the prompt
     shift: bool = True  # whether the oldest tokens make room when the context is full
     grammar: str = ""  # GBNF, from the rule "root": all that may be said; empty: anything
+    logprobs: int = -1  # the likeliest tokens told beside each that is drawn; below 0: nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +90,11 @@ class Vocabulary:
 class Loaded:
     """An engine, as it came to be."""
 
-    num_ctx: int  # tokens in one sequence; 0 = it cannot answer
+    num_ctx: int  # tokens in one sequence; 0: it cannot answer
     trained_ctx: int  # tokens that the model was trained for; 0 = it does not say
     vocabulary: Vocabulary
     duration: int = 0  # nanoseconds from the start to ready
+    embed_ctx: int = 0  # tokens in an input of `Engine.embed`; 0: it cannot embed
 
 
 class Reason(StrEnum):
@@ -115,11 +119,22 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Logprob:
+    """How likely the model found a token, before anything was done for the draw."""
+
+    token: int
+    data: bytes  # what it stands for
+    logprob: float  # natural logarithm, at most about 0
+    top: tuple["Logprob", ...] = ()  # the likeliest in its place, the likeliest first
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A part of the answer: whole characters, never a part of a stop text."""
 
     text: str
     tokens: int = 1  # drawn since the piece before
+    logprobs: tuple[Logprob, ...] = ()  # of these, if the request asks for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +182,18 @@ class Engine(Protocol):
         Raises:
             PromptTooLong: the prompt leaves no room in the context.
             BadGrammar: llama.cpp does not take the grammar; it may be told while reading.
+            EngineDied: the engine is gone.
+        """
+        ...
+
+    def embed(self, inputs: Sequence[Sequence[int]]) -> list[list[float]]:
+        """The vector of each of *inputs*, as the model pools it, or the mean; not normalised.
+
+        The token that ends a text is added where the vocabulary wants it.
+
+        Raises:
+            PromptTooLong: an input has more than `Loaded.embed_ctx` tokens.
+            CannotLoad: llama.cpp makes no vectors with this model.
             EngineDied: the engine is gone.
         """
         ...
@@ -279,7 +306,7 @@ class Parrot:
     @property
     def loaded(self) -> Loaded:
         num_ctx = context_size(self.load.options.num_ctx, 0)
-        return Loaded(num_ctx, num_ctx, Vocabulary(size=0x110000))
+        return Loaded(num_ctx, num_ctx, Vocabulary(size=0x110000), embed_ctx=num_ctx)
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         return tuple(map(ord, text))
@@ -296,6 +323,15 @@ class Parrot:
         self.requests.append(request)
         text = "".join(map(chr, request.prompt)) if self.script is None else self.script
         return _Recital(_words(text), request, most_tokens(request.num_predict, num_ctx))
+
+    def embed(self, inputs: Sequence[Sequence[int]]) -> list[list[float]]:
+        """The number of tokens, the first and the last of them."""
+        num_ctx = self.loaded.embed_ctx
+        if self.closed:
+            raise EngineDied("it was closed")
+        if longest := max((len(each) for each in inputs if len(each) > num_ctx), default=0):
+            raise PromptTooLong(longest, num_ctx)
+        return [[float(len(each)), float(each[0]), float(each[-1])] for each in inputs]
 
     def close(self) -> None:
         self.closed = True

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from array import array
 from base64 import b64decode
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from mbuild.runtime.engine import (
     Finished,
     Load,
     Loaded,
+    Logprob,
     Piece,
     PromptTooLong,
     Reason,
@@ -60,6 +62,7 @@ class Llama:
         if find_spec("llama_cpp") is None:
             raise EngineMissing("llama-cpp-python")
         begun = time.perf_counter_ns()
+        self._path = load.weights
         self._child = _Process(log)
         try:
             loaded = self._load(load)
@@ -82,22 +85,43 @@ class Llama:
         return tuple(self._ask("tokenize", text)["tokens"])
 
     def pieces(self, tokens: Sequence[int]) -> tuple[bytes, ...]:
-        size = self._loaded.vocabulary.size
-        if any(not 0 <= token < size for token in tokens):
-            raise ValueError(f"tokens are numbers from 0 to {size - 1}")
+        self._check([0, *tokens])
         return tuple(map(b64decode, self._ask("pieces", list(tokens))["pieces"]))
 
     def generate(self, request: Request) -> "Answer":
-        if not request.prompt:
-            raise ValueError("a prompt without tokens has no continuation")
         if not self._loaded.num_ctx:
-            raise ValueError("only the vocabulary is loaded")
+            raise ValueError(f"it cannot answer: {self._incapable()}")
         if len(request.prompt) >= self._loaded.num_ctx:
             raise PromptTooLong(len(request.prompt), self._loaded.num_ctx)
+        self._check(request.prompt)
         return Answer(self._child, asdict(request))
+
+    def embed(self, inputs: Sequence[Sequence[int]]) -> list[list[float]]:
+        room = self._loaded.embed_ctx
+        if not room:
+            raise ValueError(f"it cannot embed: {self._incapable()}")
+        for each in inputs:
+            self._check(each)
+            if len(each) > room:
+                raise PromptTooLong(len(each), room)
+        frame = self._ask("embed", [list(each) for each in inputs])
+        if "refused" in frame:
+            raise CannotLoad(self._path, frame["refused"])
+        return [array("f", b64decode(each)).tolist() for each in frame["vectors"]]
 
     def close(self) -> None:
         self._child.close()
+
+    def _check(self, tokens: Sequence[int]) -> None:
+        size = self._loaded.vocabulary.size
+        if not tokens:
+            raise ValueError("what the model is to read has no tokens")
+        if min(tokens) < 0 or max(tokens) >= size:
+            raise ValueError(f"tokens are numbers from 0 to {size - 1}")
+
+    def _incapable(self) -> str:
+        embeds = self._loaded.embed_ctx
+        return "the model only embeds" if embeds else "only the vocabulary is loaded"
 
     def _load(self, load: Load) -> Loaded:
         answers = self._child.listen(0)
@@ -136,7 +160,8 @@ class Answer:
             raise StopIteration
         frame = self._child.wait(self._answers)
         if "piece" in frame:
-            return Piece(frame["piece"], frame["count"])
+            likely = tuple(_logprob(each) for each in frame.get("logprobs", ()))
+            return Piece(frame["piece"], frame["count"], likely)
         self._ended = True
         if "bad_grammar" in frame:
             raise BadGrammar(frame["bad_grammar"])
@@ -145,6 +170,11 @@ class Answer:
     def cancel(self) -> None:
         if not self._ended:
             self._child.send({"id": self._number, "cancel": True})
+
+
+def _logprob(value: Sequence[Any]) -> Logprob:
+    token, data, logprob, top = value
+    return Logprob(token, b64decode(data), logprob, tuple(_logprob(each) for each in top))
 
 
 class _Process:

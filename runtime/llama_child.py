@@ -3,13 +3,16 @@
 ``python -P -m mbuild.runtime.llama_child``, started by :mod:`mbuild.runtime.llama`. The first
 frame loads; each later one has an ``id`` that its answers repeat. One thread only reads, so that
 a cancellation arrives while llama.cpp works, and so that the end of stdin (our parent is gone,
-however it ended) ends this process at once. Requests are served one after another.
+however it ended) ends this process at once. One answers questions about the vocabulary, which
+need not wait for a step. The main one works: answers, as many at once as there are slots, and
+between two steps of these the vectors of some texts.
 
 In, after ``{"load": …}``: ``{"id", "tokenize": text}``, ``{"id", "pieces": tokens}``,
-``{"id", "generate": request}``, ``{"id", "cancel": true}``. Out: ``{"loaded": …}`` or
-``{"refused": reason}``, then ``{"id", "tokens"}``, ``{"id", "pieces"}`` (base64), ``{"id",
-"piece", "count"}``, and last of an answer ``{"id", "finished", "stats"}`` or ``{"id",
-"bad_grammar": reason}``.
+``{"id", "embed": inputs}``, ``{"id", "generate": request}``, ``{"id", "cancel": true}``. Out:
+``{"loaded": …}`` or ``{"refused": reason}``, then ``{"id", "tokens"}``, ``{"id", "pieces"}``
+(base64), ``{"id", "vectors"}`` (base64 of 32-bit floats) or ``{"id", "refused": reason}``,
+``{"id", "piece", "count"}`` and perhaps ``"logprobs"``, and last of an answer ``{"id",
+"finished", "stats"}`` or ``{"id", "bad_grammar": reason}``.
 """
 
 import os
@@ -19,13 +22,16 @@ import sys
 import threading
 import time
 from base64 import b64encode
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import asdict
-from typing import IO, Any
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import IO, Any, assert_never
 
 from mbuild.runtime import batch, wire
-from mbuild.runtime.cores import physical_cores
+from mbuild.runtime.batching import Answers
+from mbuild.runtime.cancellations import Cancellations
+from mbuild.runtime.cores import decoding_threads, physical_cores
 from mbuild.runtime.engine import (
     Adapter,
     BadGrammar,
@@ -33,224 +39,47 @@ from mbuild.runtime.engine import (
     Load,
     Loaded,
     LoadOptions,
+    Logprob,
     Piece,
-    Reason,
     Request,
     Sampling,
-    Stats,
 )
-from mbuild.runtime.native import Context, Log, Refused, Weights, supports_gpu
+from mbuild.runtime.native import (
+    Context,
+    Embedder,
+    Log,
+    NoMemory,
+    Refused,
+    Weights,
+    supports_gpu,
+)
 from mbuild.runtime.sampler import Sampler
 
 _Frame = dict[str, Any]
+_Frames = queue.SimpleQueue[_Frame]
+
+_EMBED_ROOM = 2048  # tokens of an input that is embedded, if num_ctx allows; the reference's
 
 
-class Cancellations:
-    """Which requests are to end: said by the reading thread, obeyed by the working one."""
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What was loaded; without a context it does not answer, without an embedder not embed."""
 
-    def __init__(self) -> None:
-        self._interrupt: Callable[[bool], None] = lambda on: None  # noqa: ARG005 - no step yet.
-        self._lock = threading.Lock()
-        self._running = 0  # 0: none; ids grow from 1.
-        self._waiting: set[int] = set()
-        self._cancelled = False
-
-    def attach(self, interrupt: Callable[[bool], None]) -> None:
-        """Call *interrupt* when the step under way is to end, and when none is any more."""
-        self._interrupt = interrupt
-
-    def cancel(self, number: int) -> None:
-        """End request *number*, whether it runs or waits."""
-        with self._lock:
-            if number == self._running:
-                self._set(cancelled=True)
-            else:
-                self._waiting.add(number)
-
-    def begin(self, number: int) -> None:
-        """Request *number* runs from now on."""
-        with self._lock:
-            self._running = number
-            self._set(cancelled=number in self._waiting)
-            # What was cancelled too late is forgotten with it.
-            self._waiting = {other for other in self._waiting if other > number}
-
-    def end(self) -> None:
-        """No request runs."""
-        with self._lock:
-            self._running = 0
-            self._set(cancelled=False)
-
-    def __bool__(self) -> bool:
-        return self._cancelled
-
-    def _set(self, *, cancelled: bool) -> None:
-        self._cancelled = cancelled
-        self._interrupt(cancelled)
-
-
-class Reader:
-    """One sequence: what the context has read so far, and how it reads and says more."""
-
-    def __init__(self, weights: Weights, context: Context, num_ctx: int, log: Log) -> None:
-        self._log = log
-        self._weights = weights
-        self._context = context
-        self._num_ctx = num_ctx
-        self._tokens: list[int] = []  # as they lie in the context
-
-    def answer(self, request: Request, cancelled: Cancellations) -> Iterator[Piece | Finished]:
-        """The answer to *request*, piece by piece.
-
-        Raises:
-        x
-        """
-        with closing(self._sampler(request)) as sampler:
-            yield from self._answer(request, sampler, cancelled)
-
-    def _answer(
-        self, request: Request, sampler: Sampler, cancelled: Cancellations
-    ) -> Iterator[Piece | Finished]:
-        start = time.perf_counter_ns()
-        cached = self._take_prefix(request.prompt)
-        reason = self._read(request.prompt[cached:], cancelled)
-        read = time.perf_counter_ns()
-        voice = _Voice(self, request, sampler) if reason is None else None
-        if voice is not None:
-            yield from voice.pieces(cancelled)
-            reason = voice.reason
-        assert reason is not None
-        yield Finished(
-            reason,
-            Stats(
-                prompt_eval_count=len(request.prompt),
-                prompt_cached=cached,
-                prompt_eval_duration=read - start,
-                eval_count=voice.drawn if voice else 0,
-                eval_duration=time.perf_counter_ns() - read,
-            ),
-        )
-
-    def _sampler(self, request: Request) -> Sampler:
-        """The sampler for *request*, which knows the prompt."""
-        seed = request.sampling.seed
-        sampler = Sampler(
-            request.sampling,
-            self._weights,
-            num_ctx=self._num_ctx,
-            seed=int.from_bytes(os.urandom(4), "little") if seed == -1 else seed,
-            grammar=request.grammar,
-            log=self._log,
-        )
-        last = request.sampling.repeat_last_n
-        sampler.accept(request.prompt[-last if last > 0 else 0 :] if last else ())
-        return sampler
-
-    def draw(self, sampler: Sampler) -> int | None:
-        return sampler.draw(self._context)
-
-    def spoken(self, token: int) -> bytes | None:
-        """The bytes that *token* adds to an answer; ``None`` if it ends the answer."""
-        return None if self._weights.ends(token) else self._weights.spoken(token)
-
-    def append(self, token: int, request: Request) -> Reason | None:
-        """Read one *token* more; the reason why that was not possible."""
-        if len(self._tokens) >= self._num_ctx:
-            if not (request.shift and self._context.can_shift):
-                return Reason.LENGTH
-            self._make_room(request)
-        if not self._context.evaluate((token,), len(self._tokens)):
-            self._context.keep(len(self._tokens))
-            return Reason.CANCELLED
-        self._tokens.append(token)
-        return None
-
-    def limit(self, request: Request) -> int:
-        return batch.most_tokens(request.num_predict, self._num_ctx)
-
-    def _take_prefix(self, prompt: tuple[int, ...]) -> int:
-        """Go back to what the context has in common with *prompt*; the number of its tokens."""
-        count = batch.common(self._tokens, prompt)
-        if count < len(self._tokens) and not self._context.keep(count):
-            count = 0
-        del self._tokens[count:]
-        return count
-
-    def _read(self, tokens: tuple[int, ...], cancelled: Cancellations) -> Reason | None:
-        for start, end in batch.portions(0, len(tokens), self._context.batch_size):
-            part = tokens[start:end]
-            if cancelled or not self._context.evaluate(part, len(self._tokens)):
-                self._forget_part()
-                return Reason.CANCELLED
-            self._tokens += part
-        return None
-
-    def _forget_part(self) -> None:
-        if not self._context.keep(len(self._tokens)):
-            self._tokens.clear()
-
-    def _make_room(self, request: Request) -> None:
-        used = len(self._tokens)
-        bos = self._weights.adds_bos
-        gone = batch.shift(used, request.num_keep, len(request.prompt), self._num_ctx, bos=bos)
-        self._context.discard(gone.keep, gone.discard)
-        del self._tokens[gone.keep : gone.keep + gone.discard]
-
-
-class _Voice:
-    """One answer, after its prompt has been read."""
-
-    def __init__(self, reader: Reader, request: Request, sampler: Sampler) -> None:
-        self._reader = reader
-        self._sampler = sampler
-        self._request = request
-        self._speech = batch.Speech(request.stop)
-        self._unsaid = 0  # tokens drawn since the last piece
-        self.drawn = 0  # tokens
-        self.reason: Reason | None = None
-
-    def pieces(self, cancelled: Cancellations) -> Iterator[Piece]:
-        """The pieces; afterwards `reason` is known."""
-        limit = self._reader.limit(self._request)
-        self.reason = Reason.LENGTH if limit == 0 else None
-        while self.reason is None:
-            if cancelled:
-                self.reason = Reason.CANCELLED
-                break
-            token = self._reader.draw(self._sampler)
-            if token is None:
-                self.reason = Reason.STOP
-                break
-            yield from self._said(self._hear(token))
-            if self.reason is None and self.drawn >= limit:
-                self.reason = Reason.LENGTH
-            self.reason = self.reason or self._reader.append(token, self._request)
-        yield from self._said(self._speech.rest())
-        # A stop text may have come to light only now.
-        self.reason = Reason.STOP if self._speech.stopped else self.reason
-
-    def _hear(self, token: int) -> str:
-        self.drawn += 1
-        self._unsaid += 1
-        data = self._reader.spoken(token)
-        text = "" if data is None else self._speech.hear(data)
-        if data is None or self._speech.over:
-            self.reason = Reason.STOP
-        return text
-
-    def _said(self, text: str) -> Iterator[Piece]:
-        if text:
-            yield Piece(text, self._unsaid)
-            self._unsaid = 0
+    loaded: Loaded
+    weights: Weights
+    context: Context | None = None
+    embedder: Callable[[], Embedder] | None = None
 
 
 class Child:
-    """The loop: one frame after another, in the order in which they came."""
+    """Three threads, and the frames between them."""
 
     def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
         self._source = source
         self._sink = sink
-        self._inbox: queue.SimpleQueue[_Frame] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # for _sink
+        self._inbox: _Frames = queue.SimpleQueue()  # of the working thread
+        self._questions: _Frames = queue.SimpleQueue()  # about the vocabulary
         self._cancellations = Cancellations()
 
     def run(self) -> None:
@@ -258,34 +87,23 @@ class Child:
         threading.Thread(target=self._listen, daemon=True).start()
         log = Log(_complain)
         try:
-            weights, context, loaded = _open(_load(self._inbox.get()["load"]), log)
+            opened = _open(_load(self._inbox.get()["load"]), log)
         except Refused as refused:
             self._send({"refused": str(refused)})
             return
-        reader = None
-        if context is not None:
-            self._cancellations.attach(lambda on: context.interrupt(on=on))
-            reader = Reader(weights, context, loaded.num_ctx, log)
-        self._send({"loaded": asdict(loaded)})
-        while True:
-            self._serve(self._inbox.get(), weights, reader)
+        threading.Thread(target=self._inform, args=(opened.weights,), daemon=True).start()
+        self._send({"loaded": asdict(opened.loaded)})
+        Work(opened, self._inbox, self._cancellations, self._send, log).run()
 
-    def _serve(self, frame: _Frame, weights: Weights, reader: Reader | None) -> None:
-        number = frame["id"]
-        if "tokenize" in frame:
-            self._send({"id": number, "tokens": weights.tokenize(frame["tokenize"])})
-        elif "pieces" in frame:
-            pieces = [weights.piece(token, special=True) for token in frame["pieces"]]
-            self._send({"id": number, "pieces": [b64encode(each).decode() for each in pieces]})
-        else:
-            assert reader is not None  # Of a vocabulary nobody asks for an answer.
-            self._cancellations.begin(number)
-            try:
-                for event in reader.answer(_request(frame["generate"]), self._cancellations):
-                    self._send({"id": number, **_event(event)})
-            except BadGrammar as bad:
-                self._send({"id": number, "bad_grammar": bad.reason})
-            self._cancellations.end()
+    def _inform(self, weights: Weights) -> None:
+        while True:
+            frame = self._questions.get()
+            if "tokenize" in frame:
+                answer: _Frame = {"tokens": weights.tokenize(frame["tokenize"])}
+            else:
+                pieces = [weights.piece(token, special=True) for token in frame["pieces"]]
+                answer = {"pieces": [_text(each) for each in pieces]}
+            self._send({"id": frame["id"], **answer})
 
     def _listen(self) -> None:
         try:
@@ -298,12 +116,115 @@ class Child:
     def _take(self, frame: _Frame) -> None:
         if "cancel" in frame:
             self._cancellations.cancel(frame["id"])
+        elif "tokenize" in frame or "pieces" in frame:
+            self._questions.put(frame)
         else:
+            if "generate" in frame:
+                self._cancellations.expect(frame["id"])
             self._inbox.put(frame)
 
-    def _send(self, frame: _Frame) -> None:
-        self._sink.write(wire.pack(frame))
-        self._sink.flush()
+    def _send(self, *frames: _Frame) -> None:
+        data = b"".join(map(wire.pack, frames))
+        with self._lock:
+            self._sink.write(data)
+            self._sink.flush()
+
+
+class Work:
+    """The working thread: steps for the answers, and vectors between them."""
+
+    def __init__(
+        self,
+        opened: _Opened,
+        inbox: "_Frames",
+        cancellations: Cancellations,
+        send: Callable[..., None],
+        log: Log,
+    ) -> None:
+        self._inbox = inbox
+        self._send = send
+        self._make_embedder = opened.embedder
+        self._embedder: Embedder | None = None
+        self._embedding: deque[Iterator[None]] = deque()  # the first is under way
+        self._answers = _answers(opened, cancellations, log)
+
+    def run(self) -> None:
+        """Work for ever."""
+        while True:
+            if self._idle:
+                self._take(self._inbox.get())
+            while not self._inbox.empty():
+                self._take(self._inbox.get())
+            self._embed()
+            if self._answers is not None and not self._answers.idle:
+                self._send(*(_said(number, event) for number, event in self._answers.step()))
+
+    @property
+    def _idle(self) -> bool:
+        return not self._embedding and (self._answers is None or self._answers.idle)
+
+    def _take(self, frame: _Frame) -> None:
+        if "embed" in frame:
+            self._embedding.append(self._vectors(frame))
+        else:
+            assert self._answers is not None  # Nobody asks what cannot answer.
+            self._answers.begin(frame["id"], _request(frame["generate"]))
+
+    def _embed(self) -> None:
+        while self._embedding:
+            try:
+                next(self._embedding[0])
+            except StopIteration:
+                self._embedding.popleft()
+            else:
+                return
+
+    def _vectors(self, frame: _Frame) -> Iterator[None]:
+        """Embed what *frame* holds, and stop after each part of it but the last."""
+        assert self._make_embedder is not None
+        try:
+            self._embedder = self._embedder or self._make_embedder()
+        except Refused as refused:
+            self._send({"id": frame["id"], "refused": str(refused)})
+            return
+        found: list[str] = []
+        for vectors in self._embedder.embed(frame["embed"]):
+            found += map(_text, vectors)
+            if len(found) < len(frame["embed"]):
+                yield
+        self._send({"id": frame["id"], "vectors": found})
+
+
+def _answers(opened: _Opened, cancellations: Cancellations, log: Log) -> Answers | None:
+    context, weights, num_ctx = opened.context, opened.weights, opened.loaded.num_ctx
+    if context is None:
+        return None
+
+    def draws(request: Request) -> Sampler:
+        seed = request.sampling.seed
+        sampler = Sampler(
+            request.sampling,
+            weights,
+            context,
+            num_ctx=num_ctx,
+            seed=int.from_bytes(os.urandom(4), "little") if seed == -1 else seed,
+            grammar=request.grammar,
+            log=log,
+        )
+        last = request.sampling.repeat_last_n
+        sampler.accept(request.prompt[-last if last > 0 else 0 :] if last else ())
+        return sampler
+
+    cancellations.attach(lambda on: context.interrupt(on=on))
+    return Answers(
+        context,
+        weights,
+        draws,
+        cancellations,
+        parallel=context.parallel,
+        num_ctx=num_ctx,
+        clock=time.perf_counter_ns,
+    )
 
 
 def layers_to_try(num_gpu: int, *, gpu: bool) -> tuple[int, ...]:
@@ -313,10 +234,10 @@ def layers_to_try(num_gpu: int, *, gpu: bool) -> tuple[int, ...]:
     return (-1, 0) if num_gpu < 0 else (num_gpu,)
 
 
-def _open(load: Load, log: Log) -> tuple[Weights, Context | None, Loaded]:
+def _open(load: Load, log: Log) -> _Opened:
     if load.vocab_only:
         weights = Weights(load, gpu_layers=0, log=log)
-        return weights, None, Loaded(0, 0, weights.vocabulary())
+        return _Opened(Loaded(0, 0, weights.vocabulary()), weights)
     attempts = layers_to_try(load.options.num_gpu, gpu=supports_gpu())
     for layers in attempts[:-1]:
         try:
@@ -326,14 +247,22 @@ def _open(load: Load, log: Log) -> tuple[Weights, Context | None, Loaded]:
     return _open_with(load, attempts[-1], log)
 
 
-def _open_with(load: Load, layers: int, log: Log) -> tuple[Weights, Context, Loaded]:
+def _open_with(load: Load, layers: int, log: Log) -> _Opened:
     weights = Weights(load, gpu_layers=layers, log=log)
     if not weights.generates:
         raise Refused("it is no model that continues a text")
-    num_ctx = batch.context_size(load.options.num_ctx, weights.trained_ctx)
-    threads = load.options.num_thread or physical_cores()
-    context = Context(weights, load, num_ctx=num_ctx, threads=threads, log=log)
-    return weights, context, Loaded(num_ctx, weights.trained_ctx, weights.vocabulary())
+    trained = weights.trained_ctx
+    num_ctx = batch.context_size(load.options.num_ctx, trained)
+    room = min(num_ctx, max(_EMBED_ROOM, load.options.num_batch))
+    threads = load.options.num_thread or decoding_threads(physical_cores())
+    embedder = partial(Embedder, weights, load, room=room, threads=threads, log=log)
+    # What ends a text is added to an input.
+    loaded = Loaded(num_ctx, trained, weights.vocabulary(), embed_ctx=room - weights.closes)
+    try:
+        context = Context(weights, load, num_ctx=num_ctx, threads=threads, log=log)
+    except NoMemory:
+        return _Opened(replace(loaded, num_ctx=0), weights, embedder=embedder)
+    return _Opened(loaded, weights, context, embedder)
 
 
 def _load(value: _Frame) -> Load:
@@ -347,12 +276,27 @@ def _request(value: _Frame) -> Request:
     return Request(**{**value, **lists, "sampling": Sampling(**value["sampling"])})
 
 
-def _event(event: Piece | Finished) -> _Frame:
+def _said(number: int, event: Piece | Finished | BadGrammar) -> _Frame:
     match event:
-        case Piece(text, tokens):
-            return {"piece": text, "count": tokens}
+        case Piece(text, tokens, ()):
+            return {"id": number, "piece": text, "count": tokens}
+        case Piece(text, tokens, likely):
+            told = [_likely(each) for each in likely]
+            return {"id": number, "piece": text, "count": tokens, "logprobs": told}
         case Finished(reason, stats):
-            return {"finished": reason, "stats": asdict(stats)}
+            return {"id": number, "finished": reason, "stats": asdict(stats)}
+        case BadGrammar(reason=reason):
+            return {"id": number, "bad_grammar": reason}
+        case _:
+            assert_never(event)
+
+
+def _likely(given: Logprob) -> list[Any]:
+    return [given.token, _text(given.data), given.logprob, [_likely(each) for each in given.top]]
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()
 
 
 def _complain(line: str) -> None:

@@ -20,10 +20,11 @@ from mbuild.store.manifest import Layer, Manifest
 class Unanswering(Exception):
     """A model that cannot answer, because of what it is; the text says why."""
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, *, embeds: bool = False) -> None:
         super().__init__(f"{name} {reason}")
         self.name = name
         self.reason = reason
+        self.embeds = embeds  # whether it makes vectors instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def open_model(name: str, manifest: Manifest, blobs: Blobs) -> Model:
     if (header.number("split.count") or 0) > 1:
         raise Unanswering(name, "has one part of a split model as its weights, not the whole")
     if header.number(f"{header.architecture}.pooling_type") is not None:
-        raise Unanswering(name, "is an embedding model: it cannot chat")
+        raise Unanswering(name, "is an embedding model: it cannot chat", embeds=True)
     adapters = tuple(
         Adapter(_path(layer, blobs), scale)
         for layer, scale in zip(held.adapters, held.scales, strict=True)

@@ -9,18 +9,21 @@ Sources: llama.h as quoted in the bindings' ``llama_cpp.py``.
 
 import ctypes
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from mbuild.runtime.batching import Stretch
 from mbuild.runtime.engine import Adapter, Load, LoadOptions, Vocabulary
+from mbuild.runtime.slots import packs
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
 _WARNING = 3
 _CONTINUED = 5  # The text goes on where the last one ended.
 _MOST_ERRORS = 20  # that are kept; only the first is ever told
 _ALL_LAYERS = 0x7FFF  # More than any model has.
+_MOST_INPUTS = 16  # that are embedded together
 
 
 def _bindings() -> ModuleType:
@@ -164,26 +167,52 @@ class Weights:
         """Whether *token* ends an answer."""
         return bool(llama.llama_vocab_is_eog(self._vocab, token))
 
+    def heard(self, token: int) -> bytes | None:
+        """The bytes that *token* adds to an answer; ``None`` if it ends the answer."""
+        return None if self.ends(token) else self.spoken(token)
+
+    @property
+    def closes(self) -> bool:
+        """Whether a token ends a text that is embedded."""
+        return self._last() >= 0
+
+    def closed(self, tokens: Sequence[int]) -> list[int]:
+        """*tokens* with the one that ends a text, if the vocabulary wants one."""
+        last = self._last()
+        return [*tokens] if last < 0 or tokens[-1] == last else [*tokens, last]
+
+    def _last(self) -> int:
+        if llama.llama_vocab_get_add_sep(self._vocab):
+            return int(llama.llama_vocab_sep(self._vocab))
+        adds = llama.llama_vocab_get_add_eos(self._vocab)
+        return int(llama.llama_vocab_eos(self._vocab)) if adds else -1
+
     def _text(self, token: int) -> str:
         return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
 
 
+class NoMemory(Refused):
+    """The model cannot continue a text: it keeps nothing of what it reads."""
+
+
 class Context:
-    """The memory of a model: what it has read, in sequences of tokens; one for now."""
+    """The memory of a model: what it has read, in sequences of tokens."""
 
     def __init__(
         self, weights: Weights, load: Load, *, num_ctx: int, threads: int, log: Log
     ) -> None:
         self._batch_size = min(load.options.num_batch, num_ctx)
-        params = _context_params(num_ctx, self._batch_size, threads)
+        self._parallel = load.options.parallel
+        params = _context_params(num_ctx, self._batch_size, threads, load.options.parallel)
         self._context = llama.llama_init_from_model(weights.pointer, params)
         if not self._context:
             raise Refused(log.cause())
         self._memory = llama.llama_get_memory(self._context)
         if not self._memory:
-            raise Refused("the model has no memory to continue a text with")
+            llama.llama_free(self._context)
+            raise NoMemory("the model has no memory to continue a text with")
         self._adapters = [_adapter(weights, each, log) for each in load.adapters]
-        self._apply_adapters([each.scale for each in load.adapters])
+        _apply_adapters(self._context, self._adapters, [each.scale for each in load.adapters])
         self._batch = llama.llama_batch_init(self._batch_size, 0, 1)
         self._abort = ctypes.create_string_buffer(2)
         self._listen()
@@ -191,6 +220,11 @@ class Context:
     @property
     def pointer(self) -> Any:
         return self._context
+
+    @property
+    def parallel(self) -> int:
+        """How many sequences there are."""
+        return self._parallel
 
     @property
     def batch_size(self) -> int:
@@ -204,53 +238,36 @@ class Context:
         """End the step under way, and each further one, until it is off; from any thread."""
         self._abort[0] = b"\1" if on else b"\0"
 
-    def evaluate(self, tokens: Sequence[int], position: int) -> bool:
-        """Read *tokens* (at most `batch_size`) from *position* on; whether it was not interrupted.
+    def evaluate(self, stretches: Sequence[Stretch]) -> bool:
+        """Read *stretches* (at most `batch_size` tokens); whether it was not interrupted.
 
         After an interruption the memory may hold a part of them.
         """
-        batch = self._batch
-        batch.n_tokens = len(tokens)
-        for index, token in enumerate(tokens):
-            batch.token[index] = token
-            batch.pos[index] = position + index
-            batch.n_seq_id[index] = 1
-            batch.seq_id[index][0] = 0
-            batch.logits[index] = 0
-        batch.logits[len(tokens) - 1] = 1
-        result = llama.llama_decode(self._context, batch)
+        _fill(self._batch, stretches)
+        result = llama.llama_decode(self._context, self._batch)
         if result not in (0, 2):
             raise RuntimeError(f"llama_decode returned {result}")
         return bool(result == 0)
 
-    def keep(self, count: int) -> bool:
-        """Forget all but the first *count* tokens; whether that was possible.
+    def keep(self, slot: int, count: int) -> bool:
+        """Forget all but the first *count* tokens of a sequence; whether that was possible.
 
         Memories that hold a state instead of tokens can only forget everything, and do.
         """
-        if llama.llama_memory_seq_rm(self._memory, 0, count, -1):
+        if llama.llama_memory_seq_rm(self._memory, slot, count, -1):
             return True
-        llama.llama_memory_clear(self._memory, True)
+        llama.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return False
 
-    def discard(self, start: int, count: int) -> None:
+    def discard(self, slot: int, start: int, count: int) -> None:
         """Forget *count* tokens from *start* on, and move the later ones down."""
-        llama.llama_memory_seq_rm(self._memory, 0, start, start + count)
-        llama.llama_memory_seq_add(self._memory, 0, start + count, -1, -count)
+        llama.llama_memory_seq_rm(self._memory, slot, start, start + count)
+        llama.llama_memory_seq_add(self._memory, slot, start + count, -1, -count)
 
-    def logits(self, count: int) -> bytes:
-        """What the last token that was evaluated says of the next: *count* 32-bit floats."""
-        numbers = llama.llama_get_logits_ith(self._context, -1)
+    def logits(self, place: int, count: int) -> bytes:
+        """What the token at *place* of the last step says of the next: *count* 32-bit floats."""
+        numbers = llama.llama_get_logits_ith(self._context, place)
         return ctypes.string_at(numbers, 4 * count)
-
-    def _apply_adapters(self, strengths: Sequence[float]) -> None:
-        count = len(self._adapters)
-        if not count:
-            return
-        adapters = (llama.llama_adapter_lora_p_ctypes * count)(*self._adapters)
-        scales = (ctypes.c_float * count)(*strengths)
-        if llama.llama_set_adapters_lora(self._context, adapters, count, scales):
-            raise Refused("the adapter does not fit the model")
 
     def _listen(self) -> None:
         # llama.cpp asks before each operation whether to stop. A Python function would take the
@@ -260,6 +277,82 @@ class Context:
         self._callback = llama.ggml_abort_callback(strlen)
         address = ctypes.cast(self._abort, ctypes.c_void_p)
         llama.llama_set_abort_callback(self._context, self._callback, address)
+
+
+class Embedder:
+    """What texts mean, as vectors: a context of its own, made for reading whole texts."""
+
+    def __init__(self, weights: Weights, load: Load, *, room: int, threads: int, log: Log) -> None:
+        """*room* is the number of tokens that an input may have."""
+        self._weights = weights
+        self._room = room
+        self._together = min(room, load.options.num_batch)
+        self._log = log
+        params = _context_params(room, room, threads, _MOST_INPUTS)
+        params.n_ctx = room  # It is empty before each go.
+        params.embeddings = True
+        self._context = self._open(params)
+        if llama.llama_pooling_type(self._context) == llama.LLAMA_POOLING_TYPE_NONE:
+            llama.llama_free(self._context)
+            params.pooling_type = llama.LLAMA_POOLING_TYPE_MEAN
+            self._context = self._open(params)
+        self._batch = llama.llama_batch_init(room, 0, 1)
+        self._width = int(llama.llama_model_n_embd(weights.pointer))
+        self._adapters = [_adapter(weights, each, log) for each in load.adapters]
+        _apply_adapters(self._context, self._adapters, [each.scale for each in load.adapters])
+
+    def embed(self, inputs: Sequence[Sequence[int]]) -> Iterator[list[bytes]]:
+        """The vectors of *inputs*, as 32-bit floats, some at a time.
+
+        None is longer than the room.
+        """
+        closed = [self._weights.closed(each)[: self._room] for each in inputs]
+        for start, end in packs([len(each) for each in closed], self._together, _MOST_INPUTS):
+            yield self._vectors(closed[start:end])
+
+    def _vectors(self, inputs: Sequence[Sequence[int]]) -> list[bytes]:
+        if memory := llama.llama_get_memory(self._context):
+            llama.llama_memory_clear(memory, True)
+        _fill(self._batch, [Stretch(at, 0, each, asks=True) for at, each in enumerate(inputs)])
+        for place in range(self._batch.n_tokens):
+            self._batch.logits[place] = 1
+        result = llama.llama_decode(self._context, self._batch)
+        if result:
+            raise RuntimeError(f"llama_decode returned {result}")
+        return [self._vector(at) for at in range(len(inputs))]
+
+    def _vector(self, at: int) -> bytes:
+        return ctypes.string_at(llama.llama_get_embeddings_seq(self._context, at), 4 * self._width)
+
+    def _open(self, params: Any) -> Any:
+        context = llama.llama_init_from_model(self._weights.pointer, params)
+        if not context:
+            raise Refused(self._log.cause())
+        return context
+
+
+def _fill(batch: Any, stretches: Sequence[Stretch]) -> None:
+    index = 0
+    for stretch in stretches:
+        for position, token in enumerate(stretch.tokens, stretch.position):
+            batch.token[index] = token
+            batch.pos[index] = position
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = stretch.slot
+            batch.logits[index] = 0
+            index += 1
+        batch.logits[index - 1] = stretch.asks
+    batch.n_tokens = index
+
+
+def _apply_adapters(context: Any, adapters: Sequence[Any], strengths: Sequence[float]) -> None:
+    count = len(adapters)
+    if not count:
+        return
+    pointers = (llama.llama_adapter_lora_p_ctypes * count)(*adapters)
+    scales = (ctypes.c_float * count)(*strengths)
+    if llama.llama_set_adapters_lora(context, pointers, count, scales):
+        raise Refused("the adapter does not fit the model")
 
 
 def _model_params(options: LoadOptions, gpu_layers: int) -> Any:
@@ -274,11 +367,14 @@ def _model_params(options: LoadOptions, gpu_layers: int) -> Any:
     return params
 
 
-def _context_params(num_ctx: int, batch_size: int, threads: int) -> Any:
+def _context_params(num_ctx: int, batch_size: int, threads: int, parallel: int) -> Any:
     params = llama.llama_context_default_params()
-    params.n_ctx = num_ctx
+    params.n_ctx = num_ctx * parallel
     params.n_batch = params.n_ubatch = batch_size
-    params.n_seq_max = 1
+    params.n_seq_max = parallel
+    # One buffer for all: of several, a step that reads more of one sequence than of another
+    # would be split, and all weights read again for each part.
+    params.kv_unified = True
     params.n_threads = params.n_threads_batch = threads
     # A sliding window that forgets would forbid going back to a common prefix.
     params.swa_full = True

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 IMAGE_TOKENS = 768  # What an image counts for, whatever its size.
 
+_MANY = 64  # messages; so few are tried one by one
+
 CHATML = """\
 {%- for message in messages -%}
 {{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}
@@ -153,7 +155,9 @@ def truncate(
     """
     whole = tuple(messages)
     last = len(whole) - 1
-    start = next((at for at in _starts(whole) if _fits(count(_from(whole, at)), limit)), last)
+    early = _too_early(whole, count, limit)
+    starts = (at for at in _starts(whole) if at >= early)
+    start = next((at for at in starts if _fits(count(_from(whole, at)), limit)), last)
     start = max(0, start)
     dropped = tuple(each for each in whole[:start] if each.role != "system")
     return Kept(_from(whole, start), dropped)
@@ -179,6 +183,26 @@ def variables(
         **thinking,
         **effort,
     }
+
+
+def _too_early(
+    messages: tuple[Message, ...], count: Callable[[tuple[Message, ...]], int | None], limit: int
+) -> int:
+    """From where on it is worth trying to begin.
+
+    Each try costs as much as it keeps, so of very many messages the last few are tried first,
+    then twice as many, and so on: once these are too long, more of them are so all the more.
+    """
+    if len(messages) <= _MANY or _fits(count(messages), limit):
+        return 0
+    kept = _MANY
+    while kept < len(messages):
+        start = len(messages) - kept
+        found = count(_from(messages, start))
+        if found is not None and found > limit:
+            return start + 1
+        kept *= 2
+    return 1
 
 
 def _starts(messages: tuple[Message, ...]) -> Iterator[int]:

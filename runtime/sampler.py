@@ -8,11 +8,12 @@ Sources: llama.h as quoted in the bindings; the order is that of llama.cpp's own
 """
 
 import ctypes
+import math
 from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from mbuild.runtime.engine import BadGrammar, Sampling
+from mbuild.runtime.engine import BadGrammar, Logprob, Sampling
 from mbuild.runtime.native import Context, Log, Weights, llama
 
 _RANDOM = 0xFFFF_FFFF  # LLAMA_DEFAULT_SEED, which draws a seed of its own.
@@ -29,6 +30,7 @@ class Sampler:
         self,
         sampling: Sampling,
         weights: Weights,
+        context: Context,
         *,
         num_ctx: int,
         seed: int,
@@ -36,6 +38,8 @@ class Sampler:
         log: Log | None = None,
     ) -> None:
         self._grammar = _Grammar(grammar, weights, log) if grammar else None
+        self._weights = weights
+        self._context = context
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         for link in _links(sampling, weights.size, num_ctx, seed):
             llama.llama_sampler_chain_add(self._chain, link)
@@ -45,8 +49,8 @@ class Sampler:
         for token in tokens:
             llama.llama_sampler_accept(self._chain, token)
 
-    def draw(self, context: Context) -> int | None:
-        """The next token, after the last one that was evaluated.
+    def draw(self, place: int) -> int | None:
+        """The next token, after the one at *place* of the last step.
 
         ``None`` where the grammar allows no token, which ends an answer if none could end it.
 
@@ -54,16 +58,32 @@ class Sampler:
             BadGrammar: no token of the vocabulary continues what the grammar began.
         """
         if self._grammar is None:
-            return int(llama.llama_sampler_sample(self._chain, context.pointer, -1))
-        token = self._grammar.draw(self._chain, context)
+            return int(llama.llama_sampler_sample(self._chain, self._context.pointer, place))
+        token = self._grammar.draw(self._chain, self._logits(place))
         if token is not None:
             llama.llama_sampler_accept(self._chain, token)
         return token
+
+    def logprob(self, token: int, place: int, top: int) -> Logprob:
+        """How likely *token* was by the model alone, and the *top* likeliest."""
+        logits = self._logits(place)
+        ranked = _ranked(logits, max(1, top))
+        _, logit, probability = ranked[0]
+        zero = logit - math.log(probability)  # the logit of what is certain
+
+        def said(each: int) -> Logprob:
+            return Logprob(each, self._weights.piece(each, special=True), logits[each] - zero)
+
+        best = tuple(said(each) for each, _, _ in ranked[:top])
+        return Logprob(token, said(token).data, logits[token] - zero, best)
 
     def close(self) -> None:
         llama.llama_sampler_free(self._chain)
         if self._grammar is not None:
             self._grammar.close()
+
+    def _logits(self, place: int) -> "array[float]":
+        return array("f", self._context.logits(place, self._weights.size))
 
 
 class _Grammar:
@@ -77,16 +97,11 @@ class _Grammar:
         if not self._sampler:
             raise BadGrammar(log.cause() if log else "llama.cpp does not take it")
         self._likeliest = llama.llama_sampler_init_greedy()
-        self._size = weights.size
         self._can_end = weights.can_end
-        # All candidates, as llama.cpp lays them out: id, logit, probability; 4 bytes each. The
-        # ids are written as the floats that have their bits.
-        self._blank = array("f", bytes(12 * self._size))
-        self._blank[0::3] = array("f", array("i", range(self._size)).tobytes())
+        self._blank = _blank(weights.size)
 
-    def draw(self, chain: Any, context: Context) -> int | None:
+    def draw(self, chain: Any, logits: "array[float]") -> int | None:
         """The next token by *chain*, accepted by the grammar and not yet by *chain*."""
-        logits = array("f", context.logits(self._size))
         token = _Candidates(self._blank, logits).chosen(chain)
         if not self._fits(token):
             candidates = _Candidates(self._blank, logits)
@@ -134,10 +149,37 @@ class _Candidates:
     def apply(self, sampler: Any) -> None:
         llama.llama_sampler_apply(sampler, ctypes.byref(self._array))
 
+    def first(self, count: int) -> list[tuple[int, float, float]]:
+        """The first of them: id, logit, probability."""
+        found = self._array.data[: min(count, self._array.size)]
+        return [(int(each.id), float(each.logit), float(each.p)) for each in found]
+
     def chosen(self, chain: Any) -> int:
         """The token that *chain* chooses."""
         self.apply(chain)
         return int(self._array.data[self._array.selected].id)
+
+
+def _blank(size: int) -> "array[float]":
+    """All candidates, as llama.cpp lays them out: id, logit, probability; 4 bytes each.
+
+    The ids are written as the floats that have their bits.
+    """
+    cells = array("f", bytes(12 * size))
+    cells[0::3] = array("f", array("i", range(size)).tobytes())
+    return cells
+
+
+def _ranked(logits: "array[float]", count: int) -> list[tuple[int, float, float]]:
+    """The likeliest *count* tokens: id, logit, probability among all."""
+    candidates = _Candidates(_blank(len(logits)), logits)
+    chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+    # The draw, of which only the probabilities are wanted, and then the likeliest.
+    llama.llama_sampler_chain_add(chain, llama.llama_sampler_init_dist(0))
+    llama.llama_sampler_chain_add(chain, llama.llama_sampler_init_top_k(count))
+    candidates.apply(chain)
+    llama.llama_sampler_free(chain)
+    return candidates.first(count)
 
 
 def _links(sampling: Sampling, vocabulary: int, num_ctx: int, seed: int) -> list[Any]:

@@ -99,7 +99,21 @@ class Doomed(Parrot):
         raise EngineDied("it fell over")
 
 
-_KINDS = {"brooding": Brooding, "endless": Endless, "doomed": Doomed}
+class Mortal(Parrot):
+    """A parrot that says one word, and dies."""
+
+    def generate(self, request: Request) -> Generation:
+        self.requests.append(request)
+        return _LastWord()
+
+
+class _LastWord(_Silence):
+    def _say(self) -> Iterator[Piece | Finished]:
+        yield Piece("well")
+        raise EngineDied("it fell over")
+
+
+_KINDS = {"brooding": Brooding, "endless": Endless, "doomed": Doomed, "mortal": Mortal}
 
 
 class Aviary:

@@ -65,6 +65,7 @@ PURE = {
         "ways",
     },
     "runtime": {
+        "api",
         "batch",
         "budget",
         "constrained",
@@ -78,11 +79,15 @@ PURE = {
         "options",
         "prompt",
         "schema",
+        "slots",
         "thinking",
         "tokens",
+        "tools",
+        "voice",
         "wire",
     },
     "cli": {
+        "address",
         "annotations",
         "conversation",
         "differences",
@@ -91,6 +96,7 @@ PURE = {
         "graphing",
         "humanize",
         "listing",
+        "loaded",
         "project_report",
         "report",
         "sarif",
@@ -148,6 +154,8 @@ IMPURE = {
     },
     "runtime": {
         "answer",
+        "batching",
+        "cancellations",
         "cores",
         "go_template",
         "jinja",
@@ -160,7 +168,9 @@ IMPURE = {
         "quantize_child",
         "renderers",
         "sampler",
-    },
+    }
+    | {"describing", "guard", "memory", "metrics", "pool", "routes", "server", "service"}
+    | {"streaming"},
     "cli": {
         "app",
         "budget",
@@ -175,6 +185,7 @@ IMPURE = {
     }
     | {"abilities", "asking", "looking", "modelfiles", "project_view", "rendering"}
     | {"builds", "past", "verdict"}
+    | {"crafting", "peer", "serving"}
     | {"answering", "history", "line_editor", "saving", "signals", "spinner", "terminal", "views"},
 }
 

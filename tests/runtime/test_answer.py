@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 from gguf_files import tiny_llama
+from parrots import build
 from shelf import Shelf
 
-from mbuild.runtime.answer import Dropped, Event, Session
+from mbuild.runtime.answer import BadContext, Dropped, Event, NothingAsked, Session
 from mbuild.runtime.engine import EngineDied, Finished, Load, Parrot, Piece, PromptTooLong, Reason
 from mbuild.runtime.jinja import Templates
 from mbuild.runtime.message import Message
-from mbuild.runtime.model import Model
+from mbuild.runtime.model import Model, open_model
 from mbuild.runtime.options import BadOption
 from mbuild.runtime.prompt import TemplateRefused, Think
 from mbuild.runtime.schema import BadSchema
 from mbuild.runtime.thinking import NoThinking, Thought
 from mbuild.store.config import Config
 from mbuild.store.manifest import MediaType
+from mbuild.store.name import Name
 
 # Every message on a line; it refuses what begins with an answer, as many models' do.
 LINES = (
@@ -362,3 +364,43 @@ def test_a_schema_that_cannot_be_kept_to_starts_no_engine(
             text(session.chat([HI]))
         assert aviary.parrots == []
         assert text(session.chat([HI], form="")) == "user:hi\n"
+
+
+class Beginning(Parrot):
+    """A parrot whose texts all begin with the token 1."""
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        return (1, *super().tokenize(text))
+
+
+@pytest.fixture
+def kid(tmp_path: Path) -> Model:
+    store = build(tmp_path)
+    return open_model("kid", store.load(Name.parse("kid")), store.blobs)
+
+
+def test_a_context_has_no_token_that_begins_every_text(kid: Model, templates: Templates) -> None:
+    with Session(kid, start=Beginning, templates=templates) as session:
+        assert session.context("x") == ()
+        list(session.complete("hi"))
+        assert session.asked == (1, *map(ord, "hi"))
+        assert session.context("!") == tuple(map(ord, "hi!"))
+
+
+def test_a_raw_prompt_goes_to_the_model_as_it_is_and_can_be_cut(
+    kid: Model, templates: Templates
+) -> None:
+    with Session(kid, start=Parrot, templates=templates) as session:
+        first, *_ = session.complete("x" * 100, {"num_ctx": 32}, cut=True)
+        assert isinstance(first, Dropped)
+        assert first.tokens == 100 - len(session.asked)
+        with pytest.raises(PromptTooLong):
+            list(session.complete("x" * 100, {"num_ctx": 32}))
+
+
+def test_what_is_asked_must_be_something(kid: Model, templates: Templates) -> None:
+    with Session(kid, start=Parrot, templates=templates) as session:
+        with pytest.raises(NothingAsked):
+            list(session.complete(""))
+        with pytest.raises(BadContext, match="from 0 to 1114111"):
+            list(session.ask("hi", context=[2**40]))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mbuild.runtime.cores import count_cores, physical_cores, quota
+from mbuild.runtime.cores import count_cores, decoding_threads, physical_cores, quota
 
 TWO_CORES_FOUR_THREADS = "\n\n".join(
     f"processor\t: {number}\nphysical id\t: 0\ncore id\t\t: {number % 2}\nflags\t: a b"
@@ -35,6 +35,11 @@ def test_count_cores(text: str, allowed: set[int], expected: int) -> None:
 )
 def test_quota(text: str, expected: int) -> None:
     assert quota(text) == expected
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (8, 7)])
+def test_a_core_is_left_for_the_rest(cores: int, expected: int) -> None:
+    assert decoding_threads(cores) == expected
 
 
 def test_there_is_at_least_one_core() -> None:

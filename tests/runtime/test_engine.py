@@ -73,3 +73,13 @@ def test_what_is_missing_says_what_to_install() -> None:
     assert str(EngineMissing("llama-cpp-python")) == (
         "llama-cpp-python is not installed: pip install 'mbuild-modelfile[run]'"
     )
+
+
+def test_the_parrot_embeds_by_the_look_of_the_tokens() -> None:
+    parrot = Parrot(Load("x", options=LoadOptions(num_ctx=8)))
+    assert parrot.embed([[5, 6, 7], [9]]) == [[3.0, 5.0, 7.0], [1.0, 9.0, 9.0]]
+    with pytest.raises(PromptTooLong, match="has 9 tokens, and the context holds 8"):
+        parrot.embed([[1], [1] * 9])
+    parrot.close()
+    with pytest.raises(EngineDied):
+        parrot.embed([])

@@ -1,12 +1,13 @@
 """llama.cpp in its child process, with models that answer by rote."""
 
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bert_files import END, tiny_bert
 from gguf_files import F32, WORDS, TensorData, floats, lora, tiny_llama, write_gguf
 from shelf import Shelf
 
@@ -646,3 +648,274 @@ def test_a_long_answer_by_a_grammar_can_be_cancelled(start: Start) -> None:
     *_, finished = generation
     assert isinstance(finished, Finished)
     assert finished.reason is Reason.CANCELLED
+
+
+def circle(start: Start, **options: Any) -> tuple[Llama, Request]:
+    """An engine that answers several requests at once, and one that goes on for long."""
+    chosen = LoadOptions(**{"num_ctx": 4096, "num_thread": 1, "parallel": 4, **options})
+    engine = start(
+        chosen,
+        follows={**dict(pairwise([*WORDS, "</s>"])), "<0x61>": "<0x62>", "<0x62>": "<0x61>"},
+        context_length=4096,
+    )
+    return engine, Request(engine.tokenize("a"), GREEDY)
+
+
+def test_several_answers_come_side_by_side(start: Start) -> None:
+    engine, _ = circle(start)
+    one, two, three = (
+        engine.generate(Request(engine.tokenize(text), GREEDY))
+        for text in ("one", " three", "a" * 3 + " five")
+    )
+    # Each is under way before any is read to its end.
+    firsts = [next(each) for each in (three, two, one)]
+    assert firsts == [Piece(" six"), Piece(" four"), Piece(" two")]
+    ends = [list(each)[-1] for each in (one, two, three)]
+    assert [end.reason for end in ends if isinstance(end, Finished)] == [Reason.STOP] * 3
+
+
+def test_an_answer_that_nobody_reads_stops_no_other(start: Start) -> None:
+    engine, long = circle(start)
+    ignored = engine.generate(long)
+    assert answer(engine, "one")[0] == EIGHT
+    ignored.cancel()
+    *_, finished = ignored
+    assert isinstance(finished, Finished)
+    assert finished.reason is Reason.CANCELLED
+
+
+def test_a_question_is_answered_while_an_answer_is_under_way(start: Start) -> None:
+    engine, long = endless(start)
+    generation = engine.generate(long)
+    next(generation)
+    assert engine.pieces(engine.tokenize("one")) == (b"<s>", b"one")
+    generation.cancel()
+    assert isinstance(list(generation)[-1], Finished)
+
+
+def test_a_cancelled_answer_gives_its_slot_to_the_next(start: Start) -> None:
+    engine, long = circle(start, parallel=2)
+    first, second = engine.generate(long), engine.generate(long)
+    assert (next(first), next(second)) == (Piece("b"), Piece("b"))
+    waiting = engine.generate(Request(engine.tokenize("one"), GREEDY))
+    first.cancel()
+    said = "".join(piece.text for piece in waiting if isinstance(piece, Piece))
+    assert said == EIGHT
+    second.cancel()
+    for each in (first, second):
+        assert isinstance(list(each)[-1], Finished)
+
+
+def test_conversations_in_turns_are_not_read_again(start: Start) -> None:
+    engine, _ = circle(start)
+    talks = ["one two three four five", "a three a one a three a one"]
+    for talk in talks:
+        answer(engine, talk, num_predict=1)
+    for turn in range(3):
+        for at, talk in enumerate(talks):
+            before = len(engine.tokenize(talk))
+            talks[at] = talk + " seven two" * (turn + 1)
+            stats = answer(engine, talks[at], num_predict=1)[2]
+            assert stats.prompt_cached >= before - 1
+            assert stats.prompt_eval_count == len(engine.tokenize(talks[at]))
+
+
+def test_every_answer_among_many_is_its_own(start: Start) -> None:
+    engine, _ = circle(start, num_batch=8)
+    expected = {word: answer(engine, word)[0] for word in WORDS}
+    found: list[tuple[str, str]] = []
+
+    def ask(at: int) -> None:
+        for word in WORDS[at:] + WORDS[:at]:
+            text = "a" * at + word
+            found.append((word, answer(engine, text)[0]))
+
+    threads = [threading.Thread(target=ask, args=(at,)) for at in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6 * len(WORDS)
+    assert all(said == expected[word] for word, said in found)
+
+
+def test_each_of_several_full_slots_makes_room_for_itself(start: Start) -> None:
+    options = LoadOptions(num_ctx=16, num_thread=1, parallel=3)
+    engine = start(options, follows={"one": " two", " two": "one"})
+    requests = [Request(engine.tokenize("one" * length), GREEDY) for length in (1, 5, 9)]
+    for generation in [engine.generate(request) for request in requests]:
+        *pieces, finished = generation
+        assert "".join(each.text for each in pieces if isinstance(each, Piece)) == " twoone" * 80
+        assert isinstance(finished, Finished)
+
+
+def test_a_grammar_holds_for_its_own_answer_only(start: Start) -> None:
+    engine, _ = circle(start)
+    request = Request(engine.tokenize("one"), GREEDY)
+    bound = engine.generate(replace(request, grammar='root ::= "abcdefgh"'))
+    free = engine.generate(request)
+    none = engine.generate(replace(request, grammar="root ::= ("))
+    said = ["".join(e.text for e in each if isinstance(e, Piece)) for each in (bound, free)]
+    assert said == ["abcdefgh", EIGHT]
+    with pytest.raises(BadGrammar):
+        list(none)
+
+
+def test_a_killed_engine_ends_every_answer(start: Start) -> None:
+    engine, long = circle(start, parallel=2)
+    generations = [engine.generate(long) for _ in range(3)]  # The last one waits.
+    assert next(generations[0]) == next(generations[1])
+    os.kill(engine.process, signal.SIGKILL)
+    for generation in generations:
+        with pytest.raises(EngineDied, match="killed by SIGKILL"):
+            list(generation)
+
+
+def test_tokens_that_are_none_do_not_reach_llama_cpp(rote: Llama) -> None:
+    for prompt in ((-1,), (1, 10**6)):
+        with pytest.raises(ValueError, match="tokens are numbers from 0"):
+            rote.generate(Request(prompt))
+        with pytest.raises(ValueError, match="tokens are numbers from 0"):
+            rote.embed([prompt])
+    for ask in (lambda: rote.generate(Request(())), lambda: rote.embed([[]])):
+        with pytest.raises(ValueError, match="has no tokens"):
+            ask()
+
+
+def test_likely_tokens_are_told_beside_the_drawn_one(rote: Llama) -> None:
+    request = Request(rote.tokenize("one"), GREEDY, num_predict=2, logprobs=3)
+    pieces = [each for each in rote.generate(request) if isinstance(each, Piece)]
+    assert [piece.text for piece in pieces] == [" two", " three"]
+    (likely,) = pieces[0].logprobs
+    assert likely.data == b" two"
+    assert likely.top[0].data == b" two"
+    assert len(likely.top) == 3
+    assert likely.top[0].logprob == likely.logprob == pytest.approx(0.0, abs=1e-3)
+    assert all(first.logprob >= second.logprob for first, second in pairwise(likely.top))
+
+
+def test_probabilities_are_the_models_own_and_add_up(start: Start) -> None:
+    engine = start(**UNSURE)
+    size = engine.loaded.vocabulary.size
+    # What is done for the draw does not matter.
+    for sampling in (GREEDY, Sampling(temperature=9.0, top_k=1)):
+        request = Request(engine.tokenize("one"), sampling, grammar='root ::= "a"')
+        piece = next(engine.generate(replace(request, logprobs=size + 5)))
+        assert isinstance(piece, Piece)
+        (likely,) = piece.logprobs
+        assert len(likely.top) == size
+        assert sum(math.exp(each.logprob) for each in likely.top) == pytest.approx(1.0, abs=1e-3)
+        assert likely.logprob == pytest.approx(-math.log(size), abs=1e-3)
+
+
+def test_the_likely_tokens_of_a_piece_are_all_that_it_took(start: Start) -> None:
+    codes = [f"<0x{code:02X}>" for code in "😀".encode()]
+    engine = start(follows=dict(zip(["one", *codes], [*codes, "</s>"], strict=True)))
+    request = Request(engine.tokenize("one"), GREEDY, logprobs=0)
+    piece, _ = engine.generate(request)
+    assert isinstance(piece, Piece)
+    assert b"".join(each.data for each in piece.logprobs) == "😀".encode()
+    assert all(each.top == () for each in piece.logprobs)
+
+
+def test_logprobs_go_with_a_grammar_too(start: Start) -> None:
+    request_of = Request((1,), GREEDY, grammar='root ::= "ab"', logprobs=1)
+    pieces = [each for each in start(certainty=0.0).generate(request_of) if isinstance(each, Piece)]
+    assert [each.logprobs[0].data for each in pieces] == [b"a", b"b"]
+
+
+def length(vector: Sequence[float]) -> float:
+    return math.sqrt(sum(number * number for number in vector))
+
+
+def test_a_text_becomes_the_mean_of_its_tokens(rote: Llama) -> None:
+    one, two = rote.tokenize("one")[1:], rote.tokenize(" two")[1:]
+    first, second, both = rote.embed([one, two, one + two])
+    # The blocks of this model add nothing, so a token is its own, normed, embedding.
+    assert both == pytest.approx(
+        [(a + b) / 2 for a, b in zip(first, second, strict=True)], abs=1e-5
+    )
+    assert length(first) == pytest.approx(8.0, rel=1e-3)  # the root of 64
+    assert first != second
+
+
+def test_texts_do_not_mix_however_many_are_embedded_at_once(start: Start) -> None:
+    engine = start(LoadOptions(num_ctx=32, num_thread=1))
+    inputs = [engine.tokenize(WORDS[at % 8] * (1 + at % 7)) for at in range(40)]
+    alone = [engine.embed([each])[0] for each in inputs[:8]]
+    together = engine.embed(inputs)
+    assert len(together) == 40
+    for found, expected in zip(together, alone, strict=False):
+        assert found == pytest.approx(expected, abs=1e-5)
+    assert engine.embed([]) == []
+
+
+def test_an_input_that_is_too_long_is_refused_with_the_numbers(start: Start) -> None:
+    engine = start(LoadOptions(num_ctx=32, num_thread=1))
+    assert engine.loaded.embed_ctx == 32
+    assert len(engine.embed([[5] * 32])) == 1
+    with pytest.raises(PromptTooLong, match="has 33 tokens, and the context holds 32"):
+        engine.embed([[5], [5] * 33])
+
+
+def test_the_token_that_ends_a_text_is_added_where_it_is_wanted(start: Start) -> None:
+    plain = start()
+    inputs = [plain.tokenize("one"), (*plain.tokenize("one"), 2)]
+    expected = pytest.approx(plain.embed(inputs)[1], abs=1e-6)
+    adding = start(metadata={"tokenizer.ggml.add_eos_token": True})
+    assert adding.embed(inputs) == [expected, expected]
+    assert adding.loaded.embed_ctx == plain.loaded.embed_ctx - 1
+
+
+def test_a_model_pools_as_it_says(start: Start) -> None:
+    last = start(metadata={"llama.pooling_type": 3})
+    one, both = last.embed([last.tokenize(" two")[1:], last.tokenize("one two")])
+    assert one == pytest.approx(both, abs=1e-5)
+
+
+def test_a_model_that_only_embeds_reads_whole_texts_and_does_not_answer(tmp_path: Path) -> None:
+    with closing(Llama(Load(str(tiny_bert(tmp_path / "bert.gguf"))))) as engine:
+        assert (engine.loaded.num_ctx, engine.loaded.embed_ctx) == (0, 63)
+        text, back = engine.tokenize("one two"), engine.tokenize("two one")
+        found = engine.embed([text, back, (*text, END), text])
+        # [CLS] stands in front already, and [SEP] is added.
+        assert found[0] == pytest.approx(found[2], abs=1e-5)
+        assert found[0] == pytest.approx(found[3], abs=1e-5)
+        assert found[0] != pytest.approx(found[1], abs=1e-2)
+        assert len(engine.embed([[4] * 63])) == 1
+        with pytest.raises(PromptTooLong):
+            engine.embed([[4] * 64])
+        with pytest.raises(ValueError, match="it cannot answer: the model only embeds"):
+            engine.generate(Request(text))
+
+
+def test_texts_are_embedded_while_an_answer_is_under_way(start: Start) -> None:
+    engine, long = endless(start)
+    generation = engine.generate(long)
+    next(generation)
+    assert len(engine.embed([engine.tokenize("one")])) == 1
+    generation.cancel()
+    assert isinstance(list(generation)[-1], Finished)
+
+
+def test_many_texts_do_not_stop_the_answers(start: Start) -> None:
+    engine, _ = circle(start)
+    inputs = [engine.tokenize("one")] * 6000
+    found: list[list[list[float]]] = []
+    embedding = threading.Thread(target=lambda: found.append(engine.embed(inputs)))
+    embedding.start()
+    answers = 0
+    while embedding.is_alive():
+        answers += answer(engine, "one")[0] == EIGHT
+    # If they waited for all texts: one before these, and one that waited.
+    assert answers >= 5
+    assert len(found[0]) == 6000
+
+
+def test_a_vocabulary_alone_does_not_embed(tmp_path: Path) -> None:
+    weights = str(tiny_llama(tmp_path / "tiny.gguf"))
+    with (
+        closing(Llama(Load(weights, vocab_only=True))) as alone,
+        pytest.raises(ValueError, match="only the vocabulary is loaded"),
+    ):
+        alone.embed([[1]])

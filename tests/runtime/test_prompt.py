@@ -78,3 +78,14 @@ def test_truncating_loses_no_message_and_drops_no_more_than_needed(
     assert found.messages[-1:] == turns[-1:]
     if found.dropped:
         assert size(found.messages) + len(found.dropped[-1].content) > limit
+
+
+@given(st.lists(st.sampled_from(["S", "a", "bb"]), min_size=65, max_size=400), st.integers(0, 300))
+def test_of_very_many_messages_as_many_stay_as_of_few(words: list[str], limit: int) -> None:
+    turns = said(" ".join(words))
+    found = truncate(turns, size, limit)
+    starts = range(len(turns))
+    kept = ((*(t for t in turns[:at] if t.role == "system"), *turns[at:]) for at in starts)
+    fitting = (each for each in kept if size(each) <= limit)
+    last = (*(t for t in turns[:-1] if t.role == "system"), turns[-1])
+    assert found.messages == next(fitting, last)

@@ -105,7 +105,7 @@ def test_the_prompt_is_what_the_models_own_template_makes_of_it(session: Session
     session.warm()
     assert session._engine is not None
     turns = [Message("system", KID), Message("user", "hi")]
-    sent, _ = session._prompt(session._engine, turns, None, truncate=True)
+    sent, _ = session._prompt(session._engine, turns=turns, think=None, truncate=True)
     assert b"".join(session._engine.pieces(sent.tokens)).decode() == (
         f"<|im_start|>system\n{KID}<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n"
         "<|im_start|>assistant\n"
@@ -251,3 +251,57 @@ def test_without_a_schema_it_is_text(session: Session) -> None:
     said, _ = ask(session, FRANCE, num_predict=20)
     with pytest.raises(ValueError, match="Expecting"):
         json.loads(said)
+
+
+@pytest.fixture(scope="module")
+def busy(smollm2: Path) -> Iterator[Llama]:
+    """An engine with three slots."""
+    engine = Llama(Load(str(smollm2), options=LoadOptions(num_ctx=1024, parallel=3)))
+    yield engine
+    engine.close()
+
+
+def chatml(engine: Llama, text: str) -> tuple[int, ...]:
+    return engine.tokenize(f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_several_questions_at_once_get_sensible_answers(busy: Llama) -> None:
+    questions = {
+        FRANCE: "Paris",
+        "What is the capital of Italy?": "Rome",
+        "What is the capital of Japan?": "Tokyo",
+        "What is the capital of Germany?": "Berlin",
+    }
+    under_way = [
+        (busy.generate(Request(chatml(busy, text), Sampling(temperature=0), num_predict=16)), word)
+        for text, word in questions.items()
+    ]
+    for generation, word in under_way:
+        assert word in "".join(each.text for each in generation if isinstance(each, Piece))
+
+
+def test_a_long_prompt_lets_an_answer_go_on(busy: Llama) -> None:
+    greedy = Sampling(temperature=0)
+    story = busy.generate(Request(chatml(busy, "Tell me a story."), greedy, num_predict=400))
+    next(story)
+    long = busy.generate(Request(chatml(busy, "word " * 300), greedy, num_predict=1))
+    reading = threading.Thread(target=lambda: list(long))
+    reading.start()
+    pieces = 0
+    while reading.is_alive():
+        pieces += isinstance(next(story), Piece)
+    story.cancel()
+    list(story)
+    # It was read in more than a few steps, and each of them went on with the story.
+    assert pieces >= 5
+
+
+def test_like_means_like(busy: Llama) -> None:
+    texts = ["A cat sat on the mat.", "A kitten lay on the rug.", "Taxes rose by two per cent."]
+    cat, kitten, taxes = busy.embed([busy.tokenize(text) for text in texts])
+
+    def alike(one: list[float], two: list[float]) -> float:
+        return sum(a * b for a, b in zip(one, two, strict=True))
+
+    lengths = [alike(each, each) ** 0.5 for each in (cat, kitten, taxes)]
+    assert alike(cat, kitten) / lengths[1] > alike(cat, taxes) / lengths[2]

@@ -127,6 +127,7 @@ class Team:
             connection.close()  # A child that is just writing must not wait for us.
             with suppress(ChildProcessError):
                 os.waitpid(child, 0)
+            self._store.clear_up_after(child)
             del self._children[connection]
 
     def _be_child(self, node: Node, connection: "Connection") -> NoReturn:

@@ -21,6 +21,21 @@ def is_temporary(filename: str) -> bool:
     return filename.startswith(_TEMPORARY)
 
 
+def remove_left_by(process: int, folder: str) -> None:
+    """Remove the temporary files in *folder* of a *process* that has ended.
+
+    One that is interrupted between making a file and guarding it leaves it.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.startswith(f"{_TEMPORARY}{process}-"):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{folder}/{name}")
+
+
 def make_folder(path: str) -> None:
     """Make *path* and what is missing above it, all of mode 0755 minus the umask.
 

@@ -299,6 +299,12 @@ class Store:
             self._records,
         )
 
+    def clear_up_after(self, process: int) -> None:
+        """Remove what a *process* that built, and has ended, may have left among the blobs."""
+        from mbuild.store.durable import remove_left_by
+
+        remove_left_by(process, self.blobs.folder)
+
     def _changes(self) -> "Changes":
         # Imported here: most commands only read.
         from mbuild.store.changes import Changes

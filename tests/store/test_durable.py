@@ -142,3 +142,14 @@ def test_temporary_files_are_known_by_their_names(tmp_path: Path) -> None:
         assert name.startswith(".")
     assert not durable.is_temporary("sha256-" + "0" * 64)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_interrupted_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    with durable.temporary(str(tmp_path)) as (_, mine):
+        other = tmp_path / f".mbuild-{os.getpid()}0-abc"
+        other.touch()
+        (tmp_path / "sha256-aa").touch()
+        durable.remove_left_by(os.getpid(), str(tmp_path))
+        assert not os.path.exists(mine)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "sha256-aa"]
+    durable.remove_left_by(1, str(tmp_path / "missing"))

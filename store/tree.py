@@ -4,6 +4,7 @@ Manifests lie in one, the history in another. What does not spell a valid name i
 as in the reference: hidden files, temporary ones, anything higher up or further down.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 
@@ -24,11 +25,17 @@ def walk(folder: str) -> Iterator[tuple[Name, "os.DirEntry[str]"]]:
 
 
 def is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether *entry* is a folder or a link to one; a link that goes in a circle is none."""
+    """Whether *entry* is a folder or a link to one; a link that goes in a circle is none.
+
+    Raises:
+        OSError: that cannot be told. Taken for no folder, what is in it would seem unneeded.
+    """
     try:
         return entry.is_dir()
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise
 
 
 def has(folder: str, name: Name) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbuild.store import catalogue as module
+from mbuild.store import tree
 from mbuild.store.catalogue import Catalogue, DamagedModel, MissingModel
 from mbuild.store.digest import Digest
 from mbuild.store.entry import Damaged, Model
@@ -238,3 +239,19 @@ def test_ten_thousand_models_are_listed_quickly(catalogue: Catalogue, folder: Pa
         assert len(catalogue.entries()) == 1000
         taken.append(time.process_time() - began)
     assert min(taken) < 0.2
+
+
+class Unreadable:
+    """An entry of a folder of which nothing can be told."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def is_dir(self) -> bool:
+        raise OSError(self._code, os.strerror(self._code))
+
+
+def test_what_may_be_a_folder_is_not_taken_for_none() -> None:
+    assert not tree.is_folder(Unreadable(errno.ELOOP))  # type: ignore[arg-type]  # all that is used of one
+    with pytest.raises(OSError, match="Input/output error"):
+        tree.is_folder(Unreadable(errno.EIO))  # type: ignore[arg-type]  # all that is used of one

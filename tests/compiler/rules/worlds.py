@@ -23,7 +23,7 @@ class FakeWorld:
             return Unread(outside=True, reason=f"{path} lies outside the Modelfile's folder")
         if path not in self.files:
             return Unread(outside=False, reason=f"no file {path}")
-        return Text(path, f"/work/{path}", "/work", self.files[path].encode())
+        return Text(path, f"/here/{path}", "/here", self.files[path].encode())
 
     def is_there(self, path: str) -> bool:
         return path.removeprefix("./") in self.files

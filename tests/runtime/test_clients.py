@@ -178,4 +178,6 @@ def test_an_engine_killed_while_idle_is_not_noticed(up: Running, client: "Client
     seat = next(iter(up.pool._seats.values()))
     assert isinstance(seat.engine, Llama)
     os.kill(seat.engine.process, signal.SIGKILL)
+    # Only what has ended before the question can go unnoticed.
+    os.waitid(os.P_PID, seat.engine.process, os.WEXITED | os.WNOWAIT)
     assert "Paris" in (client.chat("smol", FRANCE, options=COLD).message.content or "")

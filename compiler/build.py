@@ -59,7 +59,7 @@ def build(
     """
     created = set() if created is None else created
     site = Site(folder, allow_outside=ways.allow_outside)
-    chain = _chain(recipe)
+    chain = recipe.stages
     built, findings = None, list[Diagnostic]()
     for number, each in enumerate(chain, 1):
         prefix = prefix_of(each, number, len(chain))
@@ -71,14 +71,6 @@ def build(
         if built is None:
             break
     return built, tuple(findings)
-
-
-def _chain(recipe: Recipe) -> list[Recipe]:
-    """The stages that *recipe* is made of, the first one first."""
-    chain = [recipe]
-    while chain[-1].base is not None:
-        chain.append(chain[-1].base)
-    return chain[::-1]
 
 
 @dataclass(frozen=True, slots=True)

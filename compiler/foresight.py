@@ -53,10 +53,8 @@ def foresee(
     done: dict[str, Outcome] = {}
     seen: list[Foreseen] = []
     findings: list[Diagnostic] = []
-    chain = [recipe]
-    while chain[-1].base is not None:
-        chain.append(chain[-1].base)
-    for number, each in enumerate(reversed(chain), 1):
+    chain = recipe.stages
+    for number, each in enumerate(chain, 1):
         prefix = prefix_of(each, number, len(chain))
         located, more = components.locate(
             each, Site(folder, allow_outside=True), paths_must_exist=True

@@ -63,6 +63,14 @@ class Recipe:
     unset_at: Mapping[str, Span | None] = field(default_factory=dict)
 
     @property
+    def stages(self) -> tuple["Recipe", ...]:
+        """The stages that it is made of, the first one first and itself last."""
+        chain = [self]
+        while chain[-1].base is not None:
+            chain.append(chain[-1].base)
+        return tuple(reversed(chain))
+
+    @property
     def unset(self) -> frozenset[str]:
         """What is taken away from the base: "system", "parameter stop", ..."""
         return frozenset(self.unset_at)

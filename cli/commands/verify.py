@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mbuild.cli.abilities import quantize
 from mbuild.cli.options import ModelName, debug_option, store, store_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mbuild.cli.builds import Build
     from mbuild.compiler.progress import Tell
@@ -97,16 +98,7 @@ def _rebuilt(models: "Store", build: "Build") -> "Rebuilt":
 
     revision = when_first_built(models, build)
     with TemporaryDirectory(prefix="mbuild-verify-") as folder, _bar() as tell:
-        return rebuild(revision, models, os.path.realpath(folder), tell=tell, quantizer=_quantize)
-
-
-def _quantize(
-    source: str, target: str, wanted: str, progress: "Callable[[int, int], None]", /
-) -> None:
-    # Imported here: few builds make weights smaller.
-    from mbuild.runtime.quantize import quantize
-
-    quantize(source, target, wanted, progress)
+        return rebuild(revision, models, os.path.realpath(folder), tell=tell, quantizer=quantize)
 
 
 def _report(build: "Build", rebuilt: "Rebuilt") -> None:

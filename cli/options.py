@@ -1,7 +1,7 @@
 """What several commands take: the store, and the name of a model in it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -97,3 +97,13 @@ class ModelName(click.ParamType[str]):
 
         names = sorted(name.short for name in store(ctx).names())
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def completed(args: list[str], alone: Mapping[str, str]) -> list[str]:
+    """*args*, where each option of *alone* that stands without an equals sign gets that value.
+
+    So it takes a value behind an equals sign only: in ``--no-cache kid`` kid is none.
+    """
+    end = args.index("--") if "--" in args else len(args)
+    options = [f"{arg}={alone[arg]}" if arg in alone else arg for arg in args[:end]]
+    return options + args[end:]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from mbuild.cli.abilities import quantize, refuse_schema
-from mbuild.cli.options import debug_option, store, store_option
+from mbuild.cli.options import completed, debug_option, store, store_option
 from mbuild.compiler.plan import Unit, matching, spoken
 from mbuild.compiler.project import FILE, Node, Project, Survey, Ways, find, is_stale, load
 
@@ -27,9 +27,7 @@ class _Command(click.Command):
     """A command in which --no-cache takes a value only behind an equals sign."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        end = args.index("--") if "--" in args else len(args)
-        bare = [f"--no-cache={_ALL}" if word == "--no-cache" else word for word in args[:end]]
-        return super().parse_args(ctx, bare + args[end:])
+        return super().parse_args(ctx, completed(args, {"--no-cache": _ALL}))
 
 
 @click.command("build", cls=_Command, short_help="Build the models of a project")

@@ -10,7 +10,7 @@ import click
 
 from mbuild.cli.abilities import quantize as quantize_weights
 from mbuild.cli.abilities import refuse_schema
-from mbuild.cli.options import ModelName, debug_option, store, store_option
+from mbuild.cli.options import ModelName, completed, debug_option, store, store_option
 from mbuild.compiler.create import Dialect, Order, Review, create
 from mbuild.store.name import Name
 
@@ -53,9 +53,7 @@ class _Create(click.Command):
     """Some options take a value behind an equals sign only: in ``--no-cache kid`` kid is none."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        end = args.index("--") if "--" in args else len(args)
-        options = [f"{arg}={_ALONE[arg]}" if arg in _ALONE else arg for arg in args[:end]]
-        return super().parse_args(ctx, options + args[end:])
+        return super().parse_args(ctx, completed(args, _ALONE))
 
 
 _ALONE = {"--no-cache": "*", "--link": "always"}

@@ -12,6 +12,7 @@ import click
 from mbuild.cli.options import (
     ModelName,
     answer_form,
+    completed,
     debug_option,
     renderer_option,
     store,
@@ -36,9 +37,7 @@ class _Run(click.Command):
     """``--think`` takes its value behind an equals sign only: ``--think high`` asks "high"."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        end = args.index("--") if "--" in args else len(args)
-        options = ["--think=true" if arg == "--think" else arg for arg in args[:end]]
-        return super().parse_args(ctx, options + args[end:])
+        return super().parse_args(ctx, completed(args, {"--think": "true"}))
 
 
 def _check_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
